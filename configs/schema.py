@@ -1,0 +1,252 @@
+"""What a project's YAML may say. Strict: a misspelt key is an error, never a default."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from configs.component import Component
+
+Probability = Annotated[float, Field(gt=0, lt=1, strict=False)]
+Share = Annotated[float, Field(ge=0, le=1, strict=False)]
+Positive = Annotated[float, Field(gt=0, strict=False)]
+NotNegative = Annotated[float, Field(ge=0, strict=False)]
+Days = Annotated[float, Field(gt=0, strict=False)]
+Count = Annotated[int, Field(gt=0)]
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(lambda value: _in_utc(value))]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+def _in_utc(value: object) -> object:
+    """A bare date means its midnight, and a time without a zone is UTC, as event times are."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    return value
+
+
+class Section(BaseModel):
+    """A block of the YAML: frozen, and closed against keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Data(Section):
+    """Where rows come from and what their columns mean."""
+
+    source: Component
+    id: str = "id"
+    time: str = "event_time"
+    label: str
+    label_time: str | None = Field(None, description="column with the arrival time of the label, if it is known")
+    label_delay_days: NotNegative = Field(0.0, description="a label counts as known this long after its event")
+    numbers: Names = ()
+    categories: Names = ()
+    timezone: str = Field("UTC", description="where midnight is: rows of one local day are one group for the gate")
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All feature columns, numbers first."""
+        return self.numbers + self.categories
+
+    @field_validator("timezone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone; write one such as UTC or America/New_York")
+        return str(ZoneInfo(value))
+
+    @model_validator(mode="after")
+    def _columns_have_one_meaning(self) -> Self:
+        if not self.features:
+            raise ValueError("no features; name at least one column under data.numbers or data.categories")
+        named = [self.id, self.time, self.label, *self.features] + ([self.label_time] if self.label_time else [])
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice:
+            raise ValueError(f"column {', '.join(map(repr, twice))} is named twice; each column has one meaning")
+        return self
+
+
+class FineTune(Section):
+    """Continue from the champion's checkpoint: all new rows, and `replay_ratio` times as many old ones."""
+
+    epochs: Count = 3
+    replay_ratio: NotNegative = 2.0
+    learning_rate: Positive = 1e-3
+    ema_decay: Probability = 0.99
+
+
+class Training(Section):
+    """How networks are trained."""
+
+    network: Component = Component(class_path="models.networks.mlp.MLP")
+    recipe: Literal["finetune", "scratch"] = Field(
+        "finetune", description="what a retrain does once there is a champion"
+    )
+    epochs: Count = Field(20, description="of a training from scratch, at most")
+    patience: Count = Field(3, description="epochs from scratch without a better validation loss before it stops")
+    validation_days: Days = Field(7.0, description="last days before the embargo that stop a training from scratch")
+    batch_size: Count = 1024
+    learning_rate: Positive = 1e-3
+    weight_decay: NotNegative = 1e-4
+    finetune: FineTune = FineTune()
+    seed: int = 0
+    accelerator: str = Field("auto", description="as Lightning's Trainer takes it: auto, cpu, cuda")
+
+
+class Watch(Section):
+    """What the watch calls broken, moved and harmful."""
+
+    window_days: Days = Field(14.0, description="the watch looks at the rows scored in the last so many days")
+    missing_share: Share = Field(0.2, description="a feature missing this much more often than in training is broken")
+    unseen_share: Share = Field(0.2, description="a category column with this share of unseen values is broken")
+    out_of_range_share: Share = Field(0.2, description="a number column with this share far outside training is broken")
+    volume_ratio: Annotated[float, Field(gt=1, strict=False)] = Field(
+        3.0, description="rows a day this many times above or below training are broken"
+    )
+    drift_distance: Probability = Field(0.1, description="Jensen-Shannon distance from which a column has moved")
+    min_mature_share: Share = Field(0.5, description="share of labels that must have arrived among those due")
+    harm: Positive = Field(0.02, description="rise of log loss (nats) over the reference that is harm")
+    alpha: Probability = Field(0.05, description="level of the one-sided test that log loss rose")
+
+
+class Gate(Section):
+    """When a challenger replaces the champion."""
+
+    alpha: Probability = Field(0.05, description="chance of promoting a challenger that is no better")
+    min_gain: NotNegative = Field(0.002, description="smallest fall of log loss (nats) worth having")
+    auc_margin: Positive = Field(0.01, description="how much lower AUC may be")
+    calibration_margin: Positive = Field(0.02, description="how much higher the calibration error may be")
+    first_min_auc: Probability = Field(0.55, description="AUC of a first champion, which must also be above 0.5")
+    first_log_loss_margin: Positive = Field(
+        0.01, description="how much higher than a constant's the log loss of a first champion may be"
+    )
+    holdout_days: Days = 14.0
+    embargo_days: NotNegative | None = Field(None, description="gap before the holdout; by default the label delay")
+    min_groups: Annotated[int, Field(ge=10)] = 10
+    min_positives: Annotated[int, Field(ge=50)] = 50
+    min_negatives: Annotated[int, Field(ge=50)] = 50
+
+
+class Schedule(Section):
+    """When a retrain is due without a warning, and how the history is replayed."""
+
+    start: Time = Field(description="first event that counts; training never reaches further back")
+    first_champion: Time = Field(description="the first champion is trained on what lies before")
+    end: Time | None = Field(None, description="where replay stops; by default after the last row of the source")
+    step_days: Days = Field(14.0, description="between two batches in replay")
+    baseline_days: Days = Field(28.0, description="a retrain is due this long after the last one that was begun")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.start < self.first_champion or (self.end and not self.first_champion < self.end):
+            raise ValueError(
+                f"start={self.start}, first_champion={self.first_champion}, end={self.end} are not in that order"
+            )
+        return self
+
+
+class Project(Section):
+    """One model in production: its data, how it is trained, watched, judged and scheduled."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,40}$", description="lower case, digits and dashes")]
+    data: Data
+    schedule: Schedule
+    training: Training = Training()
+    watch: Watch = Watch()
+    gate: Gate = Gate()
+    storage: str = Field(".perennial", description="folder for registry, predictions, snapshots, reports")
+    wandb_project: str = "perennial"
+
+    @property
+    def embargo_days(self) -> float:
+        """Gap between the last training row and the first holdout row."""
+        return self.data.label_delay_days if self.gate.embargo_days is None else self.gate.embargo_days
+
+
+def load(path: Path | str, overrides: tuple[str, ...] = ()) -> Project:
+    """Read and check a project's YAML. `overrides` are `gate.alpha=0.01`.
+
+    Raises:
+        ValueError: with the file, the key, the value and what was expected.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; name a project's YAML such as configs/flights.yaml")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds {type(values).__name__}, not the keys of a project")
+    for override in overrides:
+        _set(values, override)
+    try:
+        return Project.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_explain(path, error)) from error
+
+
+def _set(values: dict[str, Any], override: str) -> None:
+    keys, equals, text = override.partition("=")
+    if not equals:
+        raise ValueError(f"--set {override!r} has no '='; write it as gate.alpha=0.01")
+    *parents, last = keys.split(".")
+    for key in parents:
+        values = values.setdefault(key, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"--set {override!r}: {key!r} is a value, not a block of keys")
+    values[last] = yaml.safe_load(text)
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = [f"{path} is not a valid project:"]
+    for problem in error.errors():
+        place = ".".join(map(str, problem["loc"])) or "project"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = f"unknown key; {_known_keys(problem['loc'][:-1])}"
+            lines.append(f"  {place}: {message}")
+        elif problem["type"] == "missing":
+            lines.append(f"  {place}: required, and not there")
+        else:
+            value = problem["input"]
+            lines.append(f"  {place}: {message}" + ("" if isinstance(value, dict) else f" (found {value!r})"))
+    return "\n".join(lines)
+
+
+def _known_keys(block: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = Project
+    for key in block:
+        field = section.model_fields[str(key)].annotation
+        assert isinstance(field, type) and issubclass(field, BaseModel)
+        section = field
+    return f"{'.'.join(map(str, block)) or 'a project'} has {', '.join(section.model_fields)}"
+
+
+def _from_path(value: object) -> object:
+    return load(value) if isinstance(value, str | Path) else value
+
+
+ProjectRef = Annotated[
+    Project,
+    BeforeValidator(_from_path),
+    WithJsonSchema({"title": "Project", "type": ["string", "object"], "description": "path of the project's YAML"}),
+]
+"""A flow's parameter: a `Project`, or the path of its YAML as a deployment passes it."""

@@ -1,0 +1,153 @@
+"""The data contract: what every frame that enters Perennial has been checked for, and what it may not know yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from models.data.source import Source
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The meaning of a project's columns, and the delay after which a label counts as known."""
+
+    id: str
+    time: str
+    label: str
+    numbers: tuple[str, ...]
+    categories: tuple[str, ...]
+    label_time: str | None = None
+    label_delay: timedelta = timedelta(0)
+    timezone: str = "UTC"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All feature columns, numbers first."""
+        return self.numbers + self.categories
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every column that is read."""
+        return (self.id, self.time, *self.features, self.label, *([self.label_time] if self.label_time else []))
+
+
+def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of: datetime) -> pd.DataFrame:
+    """Rows with event time in `[start, end)` as they were known at `as_of`.
+
+    Returns:
+        Columns `columns.all` alone, in time order: time as UTC, numbers as float64, categories as text or None, the
+        label as 0.0, 1.0 or NaN. A label that had not arrived at `as_of` is NaN, whatever the source already knows.
+
+    Raises:
+        ValueError: with the value, what was expected and where to change it. An empty window is no error here: the
+            caller knows whether it needs rows (`require_rows`).
+    """
+    end = min(end, as_of)
+    frame = source(start, end)
+    _check_columns(frame, columns)
+    frame = frame[list(columns.all)].reset_index(drop=True)
+    frame[columns.time] = _utc(frame[columns.time], columns.time)
+    _check_rows(frame, columns, start, end)
+    for name in columns.numbers:
+        frame[name] = _number(frame[name])
+    for name in columns.categories:
+        frame[name] = frame[name].astype("object").where(frame[name].notna(), None).map(_text, na_action="ignore")
+    frame[columns.label] = _label(frame[columns.label]).where(is_mature(frame, columns, as_of))
+    return frame
+
+
+def is_mature(frame: pd.DataFrame, columns: Columns, as_of: datetime) -> pd.Series:
+    """For each row, whether its label is due at `as_of`: arrived, or the configured delay has passed."""
+    due = frame[columns.time] + columns.label_delay
+    if columns.label_time:
+        arrived = pd.to_datetime(frame[columns.label_time], utc=True)
+        due = arrived.where(arrived.notna(), due)
+    return due <= pd.Timestamp(as_of)
+
+
+def days(times: pd.Series, timezone: str) -> np.ndarray:
+    """Ordinal of the local day of each event, shape (rows,): the groups within which rows depend on one another."""
+    return (
+        times.dt.tz_convert(timezone).dt.tz_localize(None).dt.floor("D").to_numpy().astype("datetime64[D]").astype(int)
+    )
+
+
+def require_rows(frame: pd.DataFrame, start: datetime, end: datetime, purpose: str) -> None:
+    """Raise `ValueError` when the window holds no row."""
+    if frame.empty:
+        raise ValueError(
+            f"the source has no rows from {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, needed {purpose}"
+        )
+
+
+def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
+    missing = [name for name in columns.all if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"the source has no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, frame.columns))}. "
+            "Change data.label, data.numbers or data.categories, or the source"
+        )
+
+
+def _utc(times: pd.Series, name: str) -> pd.Series:
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        raise ValueError(f"column {name!r} is {times.dtype}, expected timestamps with a time zone; change the source")
+    if times.isna().any():
+        raise ValueError(f"column {name!r} is null in {times.isna().sum()} rows; every row needs its event time")
+    return times.dt.tz_convert("UTC")
+
+
+def _check_rows(frame: pd.DataFrame, columns: Columns, start: datetime, end: datetime) -> None:
+    times = frame[columns.time]
+    outside = frame[(times < pd.Timestamp(start)) | (times >= pd.Timestamp(end))]
+    if len(outside):
+        raise ValueError(
+            f"the source returned {len(outside)} rows outside [{start}, {end}), first {columns.id}="
+            f"{outside[columns.id].tolist()[0]!r} at {outside[columns.time].iloc[0]}"
+        )
+    backwards = np.flatnonzero(times.diff() < pd.Timedelta(0))
+    if len(backwards):
+        row = backwards[0]
+        raise ValueError(
+            f"rows are not in time order: {columns.id}={frame[columns.id].tolist()[row]!r} at {times.iloc[row]} follows "
+            f"{times.iloc[row - 1]}; sort the source by {columns.time!r}"
+        )
+    repeated = frame[columns.id].duplicated()
+    if repeated.any():
+        raise ValueError(
+            f"{repeated.sum()} rows repeat an id, first {columns.id}={frame[columns.id][repeated].tolist()[0]!r}; "
+            f"ids must be unique, or set data.id to another column"
+        )
+
+
+def _number(values: pd.Series) -> pd.Series:
+    try:
+        numbers = pd.to_numeric(values).astype("float64")
+    except (ValueError, TypeError) as error:
+        text: Sequence[object] = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()].tolist()
+        found = text[0] if text else values.dtype
+        raise ValueError(
+            f"feature {values.name!r} was a number and holds {found!r}; mend the feed, "
+            "or list the column under data.categories"
+        ) from error
+    return numbers.replace([np.inf, -np.inf], np.nan)
+
+
+def _text(value: object) -> str:
+    # Integer codes come as floats from a window in which some are null; they must not become other values by that.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _label(values: pd.Series) -> pd.Series:
+    labels = pd.to_numeric(values, errors="coerce").astype("float64")
+    wrong = values.notna() & ~labels.isin([0.0, 1.0])
+    if wrong.any():
+        raise ValueError(
+            f"label {values.name!r} holds {values[wrong].tolist()[0]!r}, expected 0, 1 or null; change the source"
+        )
+    return labels

@@ -1,0 +1,75 @@
+"""Snapshots: the labelled rows of one retrain, frozen under the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from models.data.contract import Columns, days
+from models.data.windows import Windows
+from models.registry.storage import Storage
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where the rows lie, how they are cut, and how much there is to learn from and to judge by."""
+
+    id: str
+    windows: Windows
+    num_rows: int
+    num_new_rows: int
+    holdout_rows: int
+    holdout_groups: int
+    holdout_positives: int
+
+
+class Snapshots:
+    """The snapshots of one project in a storage: `snapshots/<project>/<id>.parquet`."""
+
+    def __init__(self, storage: Storage, project: str) -> None:
+        self.storage, self.folder = storage, f"snapshots/{project}"
+
+    def freeze(
+        self, frame: pd.DataFrame, windows: Windows, columns: Columns, new_from: pd.Timestamp | None
+    ) -> Snapshot:
+        """Keep the labelled rows of `frame`; the same rows give the same id and are stored once.
+
+        Args:
+            frame: rows as `contract.read` returns them.
+            windows: how they are cut.
+            columns: what they mean.
+            new_from: rows from here on are new to the champion; None without a champion.
+        """
+        frame = frame[frame[columns.label].notna()].reset_index(drop=True)
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, compression="zstd", index=False)
+        content = buffer.getvalue()
+        snapshot = hashlib.sha256(content).hexdigest()[:16]
+        self.storage.create(self._path(snapshot), content)
+        holdout = windows.holdout(frame, columns.time)
+        is_new = (frame[columns.time] < pd.Timestamp(windows.train_end)) & (
+            frame[columns.time] >= (new_from or pd.Timestamp(windows.train_start))
+        )
+        return Snapshot(
+            id=snapshot,
+            windows=windows,
+            num_rows=len(frame),
+            num_new_rows=int(is_new.sum()),
+            holdout_rows=len(holdout),
+            holdout_groups=len(np.unique(days(holdout[columns.time], columns.timezone))),
+            holdout_positives=int(holdout[columns.label].sum()),
+        )
+
+    def read(self, snapshot: Snapshot) -> pd.DataFrame:
+        """The rows of a snapshot. Raises `ValueError` when they are not those that were frozen."""
+        content = self.storage.read(self._path(snapshot.id))
+        if hashlib.sha256(content).hexdigest()[:16] != snapshot.id:
+            raise ValueError(f"{self.storage.local_path(self._path(snapshot.id))} was changed after it was frozen")
+        return pd.read_parquet(io.BytesIO(content))
+
+    def _path(self, snapshot: str) -> str:
+        return f"{self.folder}/{snapshot}.parquet"

@@ -1,0 +1,52 @@
+"""The default network: embeddings of categories, piecewise-linear embeddings of numbers, a small MLP.
+
+Piecewise-linear embeddings: Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep Learning",
+arXiv 2203.05556, in the authors' package `rtdl_num_embeddings`.
+"""
+
+from __future__ import annotations
+
+import torch
+from rtdl_num_embeddings import PiecewiseLinearEmbeddings
+from torch import Tensor, nn
+
+from models.networks.inputs import Inputs
+
+
+class MLP(nn.Module):
+    """Logits of a binary label.
+
+    Args:
+        inputs: what the encoder learned about the features.
+        width: units of each hidden layer.
+        depth: number of hidden layers.
+        dropout: after each hidden layer.
+        embedding: size of each number's embedding; a category gets min(16, half its values).
+    """
+
+    def __init__(
+        self, inputs: Inputs, width: int = 128, depth: int = 2, dropout: float = 0.1, embedding: int = 8
+    ) -> None:
+        super().__init__()
+        sizes = [min(16, (cardinality + 1) // 2) for cardinality in inputs.cardinalities]
+        self.categories = nn.ModuleList(map(nn.Embedding, inputs.cardinalities, sizes))
+        self.numbers = (
+            PiecewiseLinearEmbeddings(
+                [torch.tensor(edges) for edges in inputs.bins], embedding, activation=False, version="B"
+            )
+            if inputs.bins
+            else None
+        )
+        size = sum(sizes) + embedding * inputs.num_numbers
+        layers: list[nn.Module] = []
+        for _ in range(depth):
+            layers += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
+            size = width
+        self.layers = nn.Sequential(*layers, nn.Linear(size, 1))
+
+    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        """Numbers (rows, numbers) and categories (rows, categories) to logits (rows,)."""
+        parts = [embed(categories[:, column]) for column, embed in enumerate(self.categories)]
+        if self.numbers is not None:
+            parts.append(self.numbers(numbers).flatten(1))
+        return self.layers(torch.cat(parts, dim=1)).squeeze(1)
