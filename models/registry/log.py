@@ -1,0 +1,202 @@
+"""The decision log: append-only, hash-chained, and the only place that says who the champion is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from models.registry.storage import Storage
+from models.registry.versions import VersionId
+
+Kind = Literal["registered", "promoted", "rejected", "inconclusive", "declined", "rolled_back"]
+GENESIS = "0" * 64
+
+
+class ChampionChanged(RuntimeError):
+    """Another writer changed the champion after the decision was made; decide again against the new one."""
+
+
+class LogBroken(RuntimeError):
+    """An entry is missing or does not carry the hash of the one before."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the log.
+
+    `attempt` names what was attempted (a retrain as of a time), so that a run that was killed finds its own answer.
+    `version` is what the entry is about; for `rolled_back` it is the version put back. `against` is the champion at
+    the time. `as_of` is the time in the data's world, `recorded_at` the clock's.
+    """
+
+    sequence: int
+    previous: str
+    kind: Kind
+    reason: str
+    attempt: str
+    version: VersionId | None
+    against: VersionId | None
+    as_of: str
+    recorded_at: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON of the entry and its digest: the same entry always gives the same bytes."""
+        return _json(self._content() | {"sha256": self.digest})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the entry, which its own file carries, so that the last one is held too, and the next one."""
+        return hashlib.sha256(_json(self._content())).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return content | {"evidence": dict(self.evidence)}
+
+
+@dataclass(frozen=True)
+class State:
+    """The fold of a log: what it says as a whole."""
+
+    entries: tuple[Entry, ...]
+    promotions: tuple[VersionId, ...]
+
+    @property
+    def champion(self) -> VersionId | None:
+        """The version in force, if any."""
+        return self.promotions[-1] if self.promotions else None
+
+    @property
+    def previous_champion(self) -> VersionId | None:
+        """The version that a rollback would put back, if any."""
+        return self.promotions[-2] if len(self.promotions) > 1 else None
+
+    @property
+    def first_champion(self) -> VersionId | None:
+        """The version of the first promotion, which never changes."""
+        return next((entry.version for entry in self.entries if entry.kind == "promoted"), None)
+
+    def answer(self, attempt: str) -> Entry | None:
+        """The decision that ended `attempt`, if it has ended."""
+        return next((entry for entry in self.entries if entry.attempt == attempt and entry.kind != "registered"), None)
+
+    def registered(self, attempt: str) -> Entry | None:
+        """The entry that registered the challenger of `attempt`, if it was trained."""
+        return next((entry for entry in self.entries if entry.attempt == attempt and entry.kind == "registered"), None)
+
+
+def fold(entries: Iterable[Entry]) -> State:
+    """What a sequence of entries says. A rollback takes the last promotion back.
+
+    Raises:
+        LogBroken: when an entry promotes no version, or a rollback names another than the previous champion.
+    """
+    seen, promotions = tuple(entries), list[VersionId]()
+    for entry in seen:
+        if entry.kind == "promoted":
+            if entry.version is None:
+                raise LogBroken(f"entry {entry.sequence} promotes no version")
+            promotions.append(entry.version)
+        elif entry.kind == "rolled_back":
+            if len(promotions) < 2 or promotions[-2] != entry.version:
+                raise LogBroken(
+                    f"entry {entry.sequence} rolls back to {entry.version}, which was not the champion before"
+                )
+            promotions.pop()
+    return State(seen, tuple(promotions))
+
+
+class DecisionLog:
+    """The log of one project in a storage: `<project>/log/00000000.json` and on."""
+
+    def __init__(self, storage: Storage, project: str) -> None:
+        self.storage, self.folder = storage, f"registry/{project}/log"
+
+    def read(self) -> State:
+        """Read and check the whole log.
+
+        Raises:
+            LogBroken: for a gap, an entry changed after the fact, or one that cannot be read.
+        """
+        entries: list[Entry] = []
+        previous = GENESIS
+        for sequence, path in enumerate(self.storage.list(self.folder)):
+            if path != self._path(sequence):
+                raise LogBroken(f"{path} stands where {self._path(sequence)} was expected; an entry is missing")
+            entry = _parse(path, self.storage.read(path))
+            if entry.previous != previous or entry.sequence != sequence:
+                raise LogBroken(f"{path} does not continue the entry before it; one of the two was changed by hand")
+            previous = entry.digest
+            entries.append(entry)
+        return fold(entries)
+
+    def append(
+        self,
+        kind: Kind,
+        reason: str,
+        *,
+        attempt: str,
+        version: VersionId | None,
+        against: VersionId | None,
+        as_of: datetime,
+        now: datetime,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Add an entry that was decided while `against` was champion; an attempt is answered at most once.
+
+        A registration states a fact and decides nothing: it is accepted whoever is champion.
+
+        Whoever loses the race for a number reads the log again. Returns the entry written, or the one that already
+        answers this attempt.
+
+        Raises:
+            ChampionChanged: when the champion is no longer `against`.
+            LogBroken: when the entry promotes no version, or rolls back to another than the previous champion.
+        """
+        while True:
+            state = self.read()
+            if earlier := (state.registered(attempt) if kind == "registered" else state.answer(attempt)):
+                return earlier
+            if kind != "registered" and state.champion != against:
+                raise ChampionChanged(f"decided against {against}, but the champion is now {state.champion}")
+            entry = Entry(
+                sequence=len(state.entries),
+                previous=state.entries[-1].digest if state.entries else GENESIS,
+                kind=kind,
+                reason=reason,
+                attempt=attempt,
+                version=version,
+                against=against,
+                as_of=as_of.isoformat(),
+                recorded_at=now.isoformat(),
+                evidence=json.loads(_json(evidence or {})),  # as it will be read, with text keys and lists
+            )
+            fold((*state.entries, entry))  # what would make the log unreadable for everyone is refused here
+            if self.storage.create(self._path(entry.sequence), entry.to_bytes()):
+                return entry
+
+    def _path(self, sequence: int) -> str:
+        return f"{self.folder}/{sequence:08}.json"
+
+
+def _parse(path: str, content: bytes) -> Entry:
+    try:
+        fields = dict(json.loads(content))
+        del fields["sha256"]
+        entry = Entry(**fields)
+        is_unchanged = entry.to_bytes() == content
+    except (ValueError, TypeError, KeyError) as error:
+        raise LogBroken(f"{path} is not an entry of a decision log: {error}") from error
+    if not is_unchanged:
+        raise LogBroken(f"{path} was changed after it was written: it does not hash to its own sha256")
+    if entry.kind not in get_args(Kind):
+        raise LogBroken(f"{path} has kind={entry.kind!r}; this version knows {', '.join(get_args(Kind))}")
+    return entry
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()

@@ -1,0 +1,39 @@
+"""Everything a project has written, behind one door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from models.data.predictions import Predictions
+from models.data.snapshots import Snapshots
+from models.monitoring.watches import Watches
+from models.registry.log import DecisionLog
+from models.registry.storage import Storage
+from models.registry.versions import Versions
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The log and what it refers to, for one project in one storage."""
+
+    storage: Storage
+    log: DecisionLog
+    versions: Versions
+    predictions: Predictions
+    snapshots: Snapshots
+    watches: Watches
+
+    @classmethod
+    def open(cls, root: Path | str, project: str) -> Self:
+        """Open the registry of `project` under the folder `root`, which is made when it does not exist."""
+        storage = Storage(root)
+        return cls(
+            storage=storage,
+            log=DecisionLog(storage, project),
+            versions=Versions(storage, project),
+            predictions=Predictions(storage, project),
+            snapshots=Snapshots(storage, project),
+            watches=Watches(storage, project),
+        )
