@@ -1,0 +1,129 @@
+"""How numbers, dates and names stand on a page, and what the terms mean to somebody without statistics."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from markupsafe import Markup
+
+MINUS, DASH = "\u2212", "\u2013"
+VERDICTS = {
+    "healthy": "Nothing moved and the model does as well as when it was promoted.",
+    "benign_shift": "The inputs moved, and the model does no worse for it.",
+    "harmful_shift": "The inputs moved and the model got worse: a reason to retrain.",
+    "concept_change": "The model got worse though its inputs did not move: the world answers differently now.",
+    "broken_feed": "The incoming data are damaged; nothing is trained on them until they are mended.",
+    "serving_fault": "The model no longer gives the scores it gave before: a fault of code or features, not of data.",
+    "labels_needed": "Too few outcomes are known to tell; they are waited for.",
+}
+TERMS = {
+    "log loss": (
+        "The price of a forecast: the worse the probability given to what then happened, the more it costs. "
+        "Measured in nats; 0 is perfect, 0.693 is a coin toss, lower is better."
+    ),
+    "AUC": "The chance that a case with the outcome scores above one without it. 0.5 is guessing, 1 is perfect.",
+    "CBPE": (
+        "Confidence-based performance estimation: how well the model should do, worked out from its own probabilities "
+        "before any outcome is known. An early warning, never proof: it cannot see that the world answers differently."
+    ),
+    "realised": "Measured once the outcomes (labels) had arrived, which may be long after the forecast.",
+    "champion": "The model in use. A challenger is a newly trained one that may replace it.",
+    "gate": "The statistical test between a challenger and the champion, on rows that neither model was trained on.",
+    "promoted": "The challenger was shown to be better, and no worse in anything that is guarded. It took over.",
+    "rejected": "The challenger was shown not to be better by enough, or to be worse in something that is guarded.",
+    "inconclusive": "The data do not say either way; the champion stays until there are more.",
+    "declined": "No training was begun, for the reason that is given.",
+    "rolled back": "The last promotion was taken back, and the champion before it is in use again.",
+}
+TESTS = {"superiority": "must be better", "non-inferiority": "must not be worse by the margin"}
+TRIGGERS = {"scheduled": "the schedule"}
+
+
+def words(name: str) -> str:
+    """A name as it is read: `harmful_shift` is "harmful shift"."""
+    return name.replace("_", " ")
+
+
+def asks(kind: str) -> str:
+    """What a kind of test asks for."""
+    return TESTS.get(kind, words(kind))
+
+
+def number(value: float | None, digits: int = 3, missing: str = "not known") -> str | Markup:
+    """A number with so many decimals; a dash that says what is `missing` when there is none."""
+    if value is None or not math.isfinite(value):
+        return Markup('<span class="missing" role="img" aria-label="{0}" title="{0}">{1}</span>').format(missing, DASH)
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: float | None, digits: int = 4) -> str | Markup:
+    """A difference, with its sign.
+
+    >>> signed(0.01)
+    '+0.0100'
+    """
+    if value is None or not math.isfinite(value):
+        return number(None)
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def count(value: object) -> str | Markup:
+    """A whole number with its thousands apart.
+
+    >>> count(1234567)
+    '1,234,567'
+    """
+    return f"{value:,.0f}" if isinstance(value, int | float) and math.isfinite(value) else number(None)
+
+
+def probability(value: float | None) -> str | Markup:
+    """A p value: three decimals, and no smaller than they can say.
+
+    >>> probability(0.00002)
+    '< 0.001'
+    """
+    return "< 0.001" if value is not None and value < 0.001 else number(value)
+
+
+def days(number_of_days: float) -> str:
+    """A number of days.
+
+    >>> days(1.0), days(1.5)
+    ('1 day', '1.5 days')
+    """
+    return f"{number_of_days:g} day{'' if number_of_days == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units.
+
+    >>> duration(192)
+    '3 min 12 s'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def moment(value: datetime | str) -> str:
+    """A date, with its time of day unless that is midnight.
+
+    >>> moment("2013-02-01T00:00:00+00:00")
+    '1 Feb 2013'
+    """
+    if isinstance(value, str):
+        return moment(datetime.fromisoformat(value))
+    date = f"{value.day} {value:%b %Y}"
+    return date if value.time() == datetime.min.time() else f"{date}, {value:%H:%M}"
+
+
+def period(start: datetime, end: datetime) -> str:
+    """The dates of a period, first and last day, the year once when it is one."""
+    last = end - timedelta(microseconds=1)
+    if start.date() == last.date():
+        return moment(start)
+    first = f"{start.day} {start:%b}" if start.year == last.year else moment(start)
+    return f"{first} {DASH} {last.day} {last:%b %Y}"

@@ -1,0 +1,93 @@
+"""What a replayed history comes to: one line a period, and the champions against the model that was never retrained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from models.registry.log import Entry
+
+SMALLEST_IMPROVEMENT = 0.0005  # below it the two log losses are called the same
+
+
+@dataclass(frozen=True)
+class Period:
+    """One step of a replay. AUC and log loss are on the rows of the period, once all labels had arrived.
+
+    `champion` scored the period. `diagnosis` is what the watch said at its end, and `decision` what the gate answered
+    then (None when no retrain was begun).
+    """
+
+    start: datetime
+    end: datetime
+    num_rows: int
+    champion: str
+    estimated_auc: float | None
+    estimated_lower: float | None
+    estimated_upper: float | None
+    realised_auc: float | None
+    realised_log_loss: float | None
+    static_auc: float | None
+    static_log_loss: float | None
+    diagnosis: str
+    diagnosis_reason: str
+    decision: Entry | None
+
+
+@dataclass(frozen=True)
+class Year:
+    """A replayed history. `log_loss` and `static_log_loss` are means over all labelled rows."""
+
+    project: str
+    label: str
+    periods: tuple[Period, ...]
+    entries: tuple[Entry, ...]
+    log_loss: float
+    static_log_loss: float
+    seconds: float | None = None
+    report: Path | None = None
+
+    @property
+    def improvement(self) -> float:
+        """Share by which the champions' log loss lies below that of the first champion, never retrained."""
+        return 1 - self.log_loss / self.static_log_loss
+
+    @property
+    def headline(self) -> str:
+        """What the year comes to, in one sentence."""
+        periods = f"{len(self.periods)} periods" if len(self.periods) != 1 else "one period"
+        if not math.isfinite(self.log_loss):
+            return f"No labels had arrived in {periods}, so nothing can be said of how well the champions did."
+        found = f"The champions' log loss over {periods} was {self.log_loss:.3f} nats"
+        against = f"that of the first model, had it never been retrained ({self.static_log_loss:.3f})"
+        if abs(self.improvement) < SMALLEST_IMPROVEMENT:
+            return f"{found}, the same as {against}."
+        return f"{found}, {abs(self.improvement):.1%} {'below' if self.improvement > 0 else 'above'} {against}."
+
+    @property
+    def answers(self) -> str:
+        """How often the gate gave each answer."""
+        kinds = ("promoted", "rejected", "inconclusive", "declined", "rolled_back")
+        counts = [(kind.replace("_", " "), self.count(kind)) for kind in kinds]
+        return ", ".join(f"{count} {kind}" for kind, count in counts if count) + "."
+
+    def count(self, kind: str) -> int:
+        """Entries of one kind."""
+        return sum(entry.kind == kind for entry in self.entries)
+
+    @property
+    def first_and_last(self) -> tuple[datetime, datetime]:
+        """The span that was replayed."""
+        return self.periods[0].start, self.periods[-1].end
+
+
+def champions(entries: Sequence[Entry]) -> list[tuple[datetime, str]]:
+    """When each champion took over, in the data's time."""
+    return [
+        (datetime.fromisoformat(entry.as_of), str(entry.version))
+        for entry in entries
+        if entry.kind in ("promoted", "rolled_back")
+    ]
