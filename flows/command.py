@@ -1,0 +1,64 @@
+"""`python -m flows.NAME configs/PROJECT.yaml`: one command line for every flow, made from its signature."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import logging
+import sys
+import typing
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+
+from configs.schema import load
+from flows.terminal import quieten, show
+
+USERS_MISTAKE = 2
+
+
+def run(function: Callable[..., Any]) -> None:
+    """Run a flow, or a plain function, from the command line; exit with 2 and one message for a user's mistake."""
+    arguments = vars(_parser(function).parse_args())
+    path, overrides = arguments.pop("project"), tuple(arguments.pop("set"))
+    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    quieten()
+    try:
+        result = function(
+            load(path, overrides), **{name: value for name, value in arguments.items() if value is not None}
+        )
+    except ValueError as error:
+        errors.print(f"error: {error}", markup=False, style="red")
+        sys.exit(USERS_MISTAKE)
+    show(result)
+    logging.shutdown()
+
+
+def _parser(function: Callable[..., Any]) -> argparse.ArgumentParser:
+    target = getattr(function, "fn", function)
+    parser = argparse.ArgumentParser(
+        prog=f"python -m flows.{target.__name__}", description=inspect.cleandoc(target.__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("project", help="path of the project's YAML, such as configs/flights.yaml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the YAML: gate.alpha=0.01"
+    )
+    hints = typing.get_type_hints(target)
+    for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
+        kind = next(
+            kind for kind in (datetime, int, str) if kind is hints[name] or kind in typing.get_args(hints[name])
+        )
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=_moment if kind is datetime else int if kind is int else str,
+            metavar="YYYY-MM-DD[THH:MM]" if kind is datetime else None,
+            help="now, if not given; UTC" if kind is datetime else f"default: {parameter.default}",
+        )
+    return parser
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,25 @@
+"""Put the previous champion back."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.runtime import flow_run
+
+from configs.schema import ProjectRef
+from flows.command import run
+from models.registry.log import Entry
+from tasks.publish import publish_decision
+from tasks.report import write_decision
+from tasks.restore import restore
+
+
+@flow(flow_run_name="rollback-{project.name}")
+def rollback(project: ProjectRef, reason: str = "no reason given") -> Entry:
+    """Put the previous champion back; the next score uses it. The log keeps both the promotion and the rollback."""
+    entry = restore(project, f"rollback {flow_run.id}", reason)
+    publish_decision(project, entry, write_decision(project, entry))
+    return entry
+
+
+if __name__ == "__main__":
+    run(rollback)

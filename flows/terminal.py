@@ -1,0 +1,104 @@
+"""What a person sees in the terminal: one line for what matters, and a table at the end."""
+
+from __future__ import annotations
+
+import logging
+from functools import singledispatch
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from models.data.predictions import Batch
+from models.monitoring.watches import Watched
+from models.registry.log import Entry
+from models.reporting.year import Period, Year
+
+ANSWER_COLOURS = {"promoted": "green", "rejected": "red", "inconclusive": "yellow", "declined": "yellow"}
+
+
+def quieten() -> None:
+    """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_is_worth_a_line)
+    for name in ("", "prefect"):
+        for handler in logging.getLogger(name).handlers:
+            handler.setFormatter(_Line("%H:%M:%S"))
+            handler.addFilter(_is_worth_a_line)
+
+
+class _Line(logging.Formatter):
+    """The time and the message; the level only when it is not the usual one."""
+
+    def __init__(self, datefmt: str) -> None:
+        super().__init__("%(asctime)s  %(message)s", datefmt)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return line if record.levelno <= logging.INFO else line.replace("  ", f"  {record.levelname.lower()}: ", 1)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    # A failure is told once, by the command itself, and not also as a traceback by every task and flow it passed.
+    return record.levelno == logging.WARNING or not record.name.startswith("prefect")
+
+
+@singledispatch
+def show(result: Any) -> None:
+    """Print what a flow returned."""
+
+
+@show.register
+def _(result: Year) -> None:
+    console = Console()
+    first, last = result.first_and_last
+    table = Table(title=f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}", box=None, padding=(0, 1), pad_edge=False)
+    for name in ("until", "rows", "est.\nAUC", "real\nAUC", "log\nloss", "never\nretr."):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("diagnosis", "decision", "champion"):
+        table.add_column(name, no_wrap=True)
+    for period in result.periods:
+        table.add_row(*_cells(period))
+    console.print(table)
+    console.print(result.headline)
+    console.print(result.answers.capitalize())
+    if result.report:
+        console.print(f"Report: {result.report}", soft_wrap=True)
+
+
+def _cells(period: Period) -> list[str]:
+    answer = period.decision.kind if period.decision else "–"
+    colour = ANSWER_COLOURS.get(answer)
+    return [
+        f"{period.end:%m-%d}",
+        f"{period.num_rows:,}",
+        _three(period.estimated_auc),
+        _three(period.realised_auc),
+        _three(period.realised_log_loss),
+        _three(period.static_log_loss),
+        period.diagnosis,
+        f"[{colour}]{answer}[/]" if colour else answer,
+        period.champion.split("-")[0],
+    ]
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+@show.register
+def _(result: Entry) -> None:
+    colour = ANSWER_COLOURS.get(result.kind, "cyan")
+    Console(soft_wrap=True).print(f"[bold {colour}]{result.kind}[/] {result.version or ''}  {result.reason}")
+
+
+@show.register
+def _(result: Watched) -> None:
+    Console(soft_wrap=True).print(f"[bold]{result.diagnosis.verdict}[/]  {result.diagnosis.reason}")
+
+
+@show.register
+def _(result: Batch) -> None:
+    Console(soft_wrap=True).print(
+        f"{result.num_rows:,} rows until {result.end:%Y-%m-%d %H:%M} UTC scored by {result.version}"
+    )

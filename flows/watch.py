@@ -1,0 +1,30 @@
+"""Look at the champion, and say one of seven things about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect import flow
+
+from configs.schema import ProjectRef
+from flows.command import run
+from models.monitoring.watches import Watched
+from tasks import track
+from tasks.observe import observe
+from tasks.publish import publish_watch
+from tasks.step import now
+
+
+@flow(flow_run_name="watch-{project.name}")
+def watch(project: ProjectRef, as_of: datetime | None = None) -> Watched | None:
+    """Diagnose the champion from what it scored lately: the feed, its inputs, estimated and realised performance."""
+    as_of = as_of or now()
+    with track.tracked(project, "watch", as_of):
+        watched = observe(project, as_of)
+        if watched:
+            publish_watch(project, watched)
+    return watched
+
+
+if __name__ == "__main__":
+    run(watch)

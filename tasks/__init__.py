@@ -1,0 +1,1 @@
+"""Verbs: each task fetches, calls one thing from `models/`, saves, and returns a small record."""

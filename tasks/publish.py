@@ -1,0 +1,85 @@
+"""Show what was found: Prefect artifacts, and the event that follows from a diagnosis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.events import emit_event
+
+from configs.schema import Project
+from models.evaluation.metrics import METRICS
+from models.monitoring.watches import Watched
+from models.registry.log import Entry
+from tasks import track
+from tasks.step import step
+
+
+@step
+def publish_decision(project: Project, entry: Entry, page: Path) -> None:
+    """The decision as a table and a link in Prefect, and as the verdict of the W&B run."""
+    judgement = entry.evidence.get("judgement") or {}
+    track.summarise(verdict=entry.kind, reason=entry.reason, version=entry.version, against=entry.against)
+    track.summarise(**{f"gain/{test['metric']}": test["gain"] for test in judgement.get("tests", ())})
+    create_table_artifact(
+        key=f"{project.name}-decision",
+        table=[_test_row(test) for test in judgement.get("tests", ())] or [{"answer": entry.kind}],
+        description=f"**{entry.kind}** as of {entry.as_of[:10]}: {entry.reason}",
+    )
+    create_link_artifact(key=f"{project.name}-decision-page", link=page.absolute().as_uri(), link_text=page.name)
+
+
+@step
+def publish_watch(project: Project, watched: Watched) -> None:
+    """The diagnosis as a table in Prefect, as a W&B run, and as an event that automations can wait for."""
+    diagnosis, performance, estimate = watched.diagnosis, watched.evidence.realised, watched.evidence.estimate
+    track.summarise(verdict=diagnosis.verdict, reason=diagnosis.reason, version=watched.champion)
+    numbers = {
+        "rows": float(watched.num_rows),
+        "estimated_auc": estimate.auc if estimate else None,
+        "realised_auc": performance.auc if performance else None,
+        "realised_log_loss": performance.log_loss if performance else None,
+        "replay_difference": watched.evidence.replay_difference,
+    }
+    track.log({name: value for name, value in numbers.items() if value is not None})
+    create_table_artifact(
+        key=f"{project.name}-watch",
+        table=[{"what": name, "value": _number(value)} for name, value in numbers.items()]
+        + [
+            {"what": f"drift of {drift.column}", "value": _number(drift.distance)}
+            for drift in watched.evidence.drift[:5]
+        ],
+        description=f"**{diagnosis.verdict}** as of {watched.as_of:%Y-%m-%d}: {diagnosis.reason}",
+    )
+    emit_event(
+        event=f"perennial.diagnosis.{diagnosis.verdict}",
+        resource={"prefect.resource.id": f"perennial.project.{project.name}", "prefect.resource.name": project.name},
+        payload={"as_of": watched.as_of.isoformat(), "champion": watched.champion, "reason": diagnosis.reason},
+    )
+
+
+@step
+def publish_report(project: Project, page: Path, markdown: str) -> None:
+    """The report's headline and link in Prefect."""
+    create_markdown_artifact(
+        key=f"{project.name}-report", markdown=f"{markdown}\n\n[{page.name}]({page.absolute().as_uri()})"
+    )
+
+
+def _test_row(test: dict[str, Any]) -> dict[str, str]:
+    return {
+        "metric": METRICS[test["metric"]].label,
+        "test": test["kind"],
+        "champion": _number(test["champion"]),
+        "challenger": _number(test["challenger"]),
+        "gain": f"{test['gain']:+.4f}",
+        "interval": f"{test['lower']:+.4f} to {test['upper']:+.4f}",
+        "margin": _number(test["margin"]),
+        "p": _number(test["p_value"]),
+        "verdict": test["verdict"],
+    }
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4g}"

@@ -1,0 +1,103 @@
+"""Write the pages that a person reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+
+from configs.schema import Project
+from models.data.contract import Columns, read
+from models.data.predictions import Batch
+from models.evaluation.metrics import auc, log_loss
+from models.registry.log import Entry
+from models.registry.registry import Registry
+from models.reporting.pages import decision_file, decision_page, year_page
+from models.reporting.year import Period, Year
+from tasks.step import columns_of, load_version, registry_of, step
+
+
+@step
+def write_decision(project: Project, entry: Entry) -> Path:
+    """The page of one decision."""
+    return _write(_folder(project) / decision_file(entry), decision_page(entry, project.name))
+
+
+@step
+def write_year(project: Project, year: Year) -> Path:
+    """The report of a replay."""
+    return _write(_folder(project) / "index.html", year_page(year))
+
+
+@step
+def summarise(project: Project, end: datetime, seconds: float | None) -> Year:
+    """What the replay came to, judged once every label has arrived, against the first champion never retrained."""
+    registry, columns = registry_of(project), columns_of(project)
+    state, batches = registry.log.read(), registry.predictions.overlapping(project.schedule.first_champion, end)
+    assert state.first_champion is not None
+    frame = read(
+        project.data.source.build(), columns, batches[0].start, end, end + 2 * columns.label_delay + timedelta(1)
+    )
+    scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
+    frame = frame.merge(scored[["id", "score"]], left_on=columns.id, right_on="id", suffixes=("", "_scored"))
+    frame["static_score"] = load_version(registry, state.first_champion).model.predict(frame)
+    labelled = frame[frame[columns.label].notna()]
+    labels = labelled[columns.label].to_numpy()
+    return Year(
+        project=project.name,
+        label=columns.label,
+        periods=tuple(_period(registry, columns, batch, labelled, state.entries) for batch in batches),
+        entries=state.entries,
+        log_loss=log_loss(labels, labelled["score"].to_numpy()).value,
+        static_log_loss=log_loss(labels, labelled["static_score"].to_numpy()).value,
+        seconds=seconds,
+    )
+
+
+def _period(
+    registry: Registry, columns: Columns, batch: Batch, labelled: pd.DataFrame, entries: Sequence[Entry]
+) -> Period:
+    watched = registry.watches.find(batch.end)
+    estimate = watched.evidence.estimate if watched else None
+    times = labelled[columns.time]
+    rows = labelled[(times >= pd.Timestamp(batch.start)) & (times < pd.Timestamp(batch.end))]
+    labels, both = rows[columns.label].to_numpy(), rows[columns.label].nunique() == 2
+    decisions = [entry for entry in entries if entry.as_of == batch.end.isoformat() and entry.kind != "registered"]
+
+    def loss(column: str) -> float | None:
+        return log_loss(labels, rows[column].to_numpy()).value if len(rows) else None
+
+    def area(column: str) -> float | None:
+        return auc(labels, rows[column].to_numpy()).value if both else None
+
+    return Period(
+        start=batch.start,
+        end=batch.end,
+        num_rows=batch.num_rows,
+        champion=batch.version,
+        estimated_auc=estimate.auc if estimate else None,
+        estimated_lower=estimate.lower if estimate else None,
+        estimated_upper=estimate.upper if estimate else None,
+        realised_auc=area("score"),
+        realised_log_loss=loss("score"),
+        static_auc=area("static_score"),
+        static_log_loss=loss("static_score"),
+        diagnosis=watched.diagnosis.verdict if watched else "not watched",
+        diagnosis_reason=watched.diagnosis.reason if watched else "",
+        decision=decisions[0] if decisions else None,
+    )
+
+
+def _folder(project: Project) -> Path:
+    return Path(project.storage) / "reports" / project.name
+
+
+def _write(path: Path, page: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_suffix(f".{os.getpid()}.tmp")
+    whole.write_text(page, encoding="utf-8")
+    whole.replace(path)
+    return path

@@ -1,0 +1,41 @@
+"""Put the previous champion back."""
+
+from __future__ import annotations
+
+import logging
+
+from configs.schema import Project
+from models.registry.log import Entry
+from tasks.step import load_version, now, registry_of, step
+
+logger = logging.getLogger(__name__)
+
+
+@step
+def restore(project: Project, attempt: str, reason: str) -> Entry:
+    """Append a rollback to the version that was champion before, after checking that it can still be loaded.
+
+    Args:
+        project: whose champion is taken back.
+        attempt: a name for this rollback, so that a run that is tried again takes back one promotion and not two.
+        reason: why, for whoever reads the log.
+    """
+    registry = registry_of(project)
+    state = registry.log.read()
+    if earlier := state.answer(attempt):
+        return earlier
+    if state.previous_champion is None:
+        raise ValueError(f"{project.name} has no champion before {state.champion}; there is nothing to roll back to")
+    load_version(registry, state.previous_champion)
+    moment = now()
+    entry = registry.log.append(
+        "rolled_back",
+        reason,
+        attempt=attempt,
+        version=state.previous_champion,
+        against=state.champion,
+        as_of=moment,
+        now=moment,
+    )
+    logger.info("%s is champion again, in place of %s", entry.version, entry.against)
+    return entry

@@ -1,0 +1,96 @@
+"""What every task has in common."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import TaskRun
+from prefect.client.schemas.objects import State
+from torch import nn
+
+from configs.component import Component
+from configs.schema import Project
+from models.data.contract import Columns
+from models.networks.inputs import Inputs
+from models.registry.registry import Registry
+from models.registry.versions import Version, VersionId
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def step(function: Callable[P, R]) -> Task[P, R]:
+    """A Prefect task that touches the world: tried three times, unless the mistake is the user's.
+
+    Nothing is cached by Prefect: every step finds on the storage what an earlier try has finished.
+    """
+    as_task = task(
+        cache_policy=NO_CACHE,
+        retries=2,
+        retry_delay_seconds=[2.0, 10.0],
+        retry_condition_fn=_is_worth_another_try,
+        task_run_name=function.__name__,
+    )
+    return as_task(function)
+
+
+def now() -> datetime:
+    """The clock, read here and nowhere below."""
+    return datetime.now(UTC)
+
+
+def registry_of(project: Project) -> Registry:
+    """The project's registry."""
+    return Registry.open(project.storage, project.name)
+
+
+def columns_of(project: Project) -> Columns:
+    """The meaning of the project's columns."""
+    data = project.data
+    return Columns(
+        id=data.id,
+        time=data.time,
+        label=data.label,
+        numbers=data.numbers,
+        categories=data.categories,
+        label_time=data.label_time,
+        label_delay=timedelta(days=data.label_delay_days),
+        timezone=data.timezone,
+    )
+
+
+def build_network(class_path: str, init_args: dict[str, Any], inputs: Inputs) -> nn.Module:
+    """A network by name, for these inputs. Raises `ValueError` when the class cannot be found or built."""
+    network = Component(class_path=class_path, init_args=init_args).build(inputs)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"class_path={class_path!r} is not a torch.nn.Module; set training.network.class_path")
+    return network
+
+
+def load_version(registry: Registry, version: VersionId) -> Version:
+    """A version, checked against its manifest."""
+    return registry.versions.load(version, build_network)
+
+
+@cache
+def code_revision() -> str:
+    """The commit of this code, with `+` when files differ from it; "unknown" outside a git checkout."""
+    git = ["git", "-C", str(Path(__file__).parent.parent)]
+    try:
+        revision = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return revision.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+async def _is_worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    result = await state.aresult(raise_on_failure=False)
+    return not isinstance(result, ValueError | TypeError | AssertionError)

@@ -1,0 +1,152 @@
+"""Train a challenger, from the champion's checkpoint or from scratch, and keep it as a version."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import platform
+import time
+from datetime import datetime, timedelta
+from importlib.metadata import version as installed
+from typing import Any
+
+import pandas as pd
+import torch
+
+from configs.schema import Project
+from models.data.snapshots import Snapshot
+from models.data.windows import between
+from models.monitoring.quality import Expectations
+from models.registry.registry import Registry
+from models.registry.versions import VersionId
+from models.training.fit import FitSettings
+from models.training.recipes import Trained, finetune, scratch
+from tasks import track
+from tasks.step import build_network, code_revision, columns_of, load_version, now, registry_of, step
+
+REFERENCE_ROWS = 20_000
+LIBRARIES = ("torch", "lightning", "pandas", "numpy", "nannyml")
+
+
+@step
+def train(project: Project, snapshot: Snapshot, champion: VersionId | None, attempt: str, as_of: datetime) -> VersionId:
+    """Train once for this attempt: a run that was killed finds its challenger in the log, or trains the same again."""
+    registry = registry_of(project)
+    earlier = registry.log.read().registered(attempt)
+    if earlier and earlier.version:
+        return earlier.version
+    started = time.monotonic()
+    frame = registry.snapshots.read(snapshot)
+    trained = _train(project, registry, snapshot, frame, champion)
+    version = _save(project, registry, snapshot, frame, trained, champion, as_of)
+    evidence = {
+        "recipe": trained.recipe,
+        "num_rows": trained.num_rows,
+        "seconds": round(time.monotonic() - started, 2),
+        "device": _device(project),
+        "history": trained.history,
+    }
+    registry.log.append(
+        "registered",
+        f"Trained by {trained.recipe} on {trained.num_rows:,} rows.",
+        attempt=attempt,
+        version=version,
+        against=champion,
+        as_of=as_of,
+        now=now(),
+        evidence=evidence,
+    )
+    return version
+
+
+def _train(
+    project: Project, registry: Registry, snapshot: Snapshot, frame: pd.DataFrame, champion: VersionId | None
+) -> Trained:
+    columns, training, windows = columns_of(project), project.training, snapshot.windows
+    if champion is None or training.recipe == "scratch":
+        return scratch(
+            lambda inputs: build_network(training.network.class_path, training.network.init_args, inputs),
+            windows.train(frame, columns.time),
+            windows.validation(frame, columns.time),
+            columns.label,
+            columns.numbers,
+            columns.categories,
+            _settings(project, training.epochs, training.learning_rate, patience=training.patience),
+            on_epoch=track.log,
+        )
+    parent, tune = load_version(registry, champion), training.finetune
+    return finetune(
+        parent.model,
+        new=between(frame, columns.time, parent.trained_until, windows.train_end),
+        old=between(frame, columns.time, windows.train_start, parent.trained_until),
+        label=columns.label,
+        replay_ratio=tune.replay_ratio,
+        settings=_settings(project, tune.epochs, tune.learning_rate, ema_decay=tune.ema_decay),
+        on_epoch=track.log,
+    )
+
+
+def _settings(project: Project, epochs: int, learning_rate: float, **kind: Any) -> FitSettings:
+    training = project.training
+    return FitSettings(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=training.batch_size,
+        weight_decay=training.weight_decay,
+        seed=training.seed,
+        accelerator=training.accelerator,
+        **kind,
+    )
+
+
+def _save(
+    project: Project,
+    registry: Registry,
+    snapshot: Snapshot,
+    frame: pd.DataFrame,
+    trained: Trained,
+    champion: VersionId | None,
+    as_of: datetime,
+) -> VersionId:
+    columns, windows = columns_of(project), snapshot.windows
+    seen = between(frame, columns.time, windows.train_start, windows.train_end)
+    num_days = (windows.train_end - windows.train_start) / timedelta(days=1)
+    expectations = Expectations.learn(seen, num_days, columns.numbers, columns.categories)
+    holdout = windows.holdout(frame, columns.time)
+    reference = holdout.sample(min(len(holdout), REFERENCE_ROWS), random_state=project.training.seed).sort_index()
+    buffer = io.BytesIO()
+    reference.assign(score=trained.model.predict(reference)).to_parquet(buffer, compression="zstd", index=False)
+    return registry.versions.save(
+        trained.model,
+        network=project.training.network.model_dump(mode="json"),
+        lineage=_lineage(project, snapshot, trained, champion),
+        extras={"expectations.json": expectations.to_json().encode(), "reference.parquet": buffer.getvalue()},
+        as_of=as_of,
+    )
+
+
+def _lineage(project: Project, snapshot: Snapshot, trained: Trained, champion: VersionId | None) -> dict[str, Any]:
+    config = project.model_dump_json()
+    return {
+        "project": project.name,
+        "trained_from": snapshot.windows.train_start.isoformat(),
+        "trained_until": snapshot.windows.train_end.isoformat(),
+        "snapshot": snapshot.id,
+        "parent": champion if trained.recipe == "finetune" else None,
+        "recipe": trained.recipe,
+        "num_rows": trained.num_rows,
+        "seed": project.training.seed,
+        "code_revision": code_revision(),
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        "config": project.model_dump(mode="json"),
+        "libraries": {name: installed(name) for name in LIBRARIES},
+        "python": platform.python_version(),
+        "hardware": _device(project),
+    }
+
+
+def _device(project: Project) -> str:
+    uses_cuda = project.training.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    return (
+        torch.cuda.get_device_name() if uses_cuda else f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+    )
