@@ -15,8 +15,9 @@ from rich.console import Console
 
 from configs.schema import load
 from flows.terminal import quieten, show
+from models.registry.log import LogBroken
 
-USERS_MISTAKE = 2
+USERS_MISTAKE, WORLDS_FAULT = 2, 1
 
 
 def run(function: Callable[..., Any]) -> None:
@@ -29,9 +30,9 @@ def run(function: Callable[..., Any]) -> None:
         result = function(
             load(path, overrides), **{name: value for name, value in arguments.items() if value is not None}
         )
-    except ValueError as error:
+    except (ValueError, LogBroken) as error:
         errors.print(f"error: {error}", markup=False, style="red")
-        sys.exit(USERS_MISTAKE)
+        sys.exit(USERS_MISTAKE if isinstance(error, ValueError) else WORLDS_FAULT)
     show(result)
     logging.shutdown()
 

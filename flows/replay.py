@@ -20,7 +20,7 @@ from tasks.report import summarise, write_year
 
 @flow(flow_run_name="replay-{project.name}")
 def replay(project: ProjectRef) -> Year:
-    """Train the first champion, then score, watch and retrain step by step through the project's history."""
+    """Walk a project's history with production's own steps."""
     started = time.monotonic()
     first, *steps = plan_steps(project)
     retrain.fn(project, as_of=first, trigger="first champion")

@@ -20,7 +20,7 @@ from tasks.train import train
 
 @flow(flow_run_name="retrain-{project.name}")
 def retrain(project: ProjectRef, as_of: datetime | None = None, trigger: str = "manual") -> Entry:
-    """Train a challenger on the newest labelled rows and promote it only if it is proven better than the champion."""
+    """Train a challenger; promote it only if proven better."""
     as_of = as_of or now()
     with track.tracked(project, "training", as_of):
         attempt = begin(project, as_of, trigger)

@@ -15,7 +15,7 @@ from tasks.restore import restore
 
 @flow(flow_run_name="rollback-{project.name}")
 def rollback(project: ProjectRef, reason: str = "no reason given") -> Entry:
-    """Put the previous champion back; the next score uses it. The log keeps both the promotion and the rollback."""
+    """Put the previous champion back; the next score uses it."""
     entry = restore(project, f"rollback {flow_run.id}", reason)
     publish_decision(project, entry, write_decision(project, entry))
     return entry

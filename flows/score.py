@@ -15,7 +15,7 @@ from tasks.step import now
 
 @flow(flow_run_name="score-{project.name}", validate_parameters=True)
 def score(project: ProjectRef, as_of: datetime | None = None) -> Batch | None:
-    """Score the rows that came in since the last batch with the champion, each row once."""
+    """Score what came in since the last batch, each row once."""
     return predict(project, as_of or now())
 
 

@@ -11,7 +11,7 @@ from tasks.step import registry_of
 
 
 def status(project: ProjectRef, last: int = 10) -> None:
-    """Show the champion, what it was trained on, and the last decisions."""
+    """Show the champion and the last decisions."""
     registry = registry_of(project)
     state = registry.log.read()
     console = Console()

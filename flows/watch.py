@@ -17,7 +17,7 @@ from tasks.step import now
 
 @flow(flow_run_name="watch-{project.name}")
 def watch(project: ProjectRef, as_of: datetime | None = None) -> Watched | None:
-    """Diagnose the champion from what it scored lately: the feed, its inputs, estimated and realised performance."""
+    """Diagnose the champion from what it scored lately."""
     as_of = as_of or now()
     with track.tracked(project, "watch", as_of):
         watched = observe(project, as_of)
