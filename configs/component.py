@@ -50,7 +50,13 @@ def resolve(class_path: str) -> type:
         raise ValueError(
             f"class_path={class_path!r}: module {module_path!r} has no {name!r}; it has {', '.join(classes)}"
         )
-    return getattr(module, name)
+    target = getattr(module, name)
+    if not callable(target):
+        raise ValueError(
+            f"class_path={class_path!r} is a {type(target).__name__}, and cannot be called; "
+            "write it as package.module.ClassName"
+        )
+    return target
 
 
 def check_arguments(target: type, class_path: str, init_args: dict[str, Any]) -> None:

@@ -34,6 +34,8 @@ Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 def _in_utc(value: object) -> object:
     """A bare date means its midnight, and a time without a zone is UTC, as event times are."""
+    if isinstance(value, int | float):  # pydantic would take a bare year for seconds since 1970
+        raise ValueError("a number is no time; write it as 2013-01-01 or 2013-01-01T05:00:00Z")
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime.combine(value, time())
     if isinstance(value, datetime) and value.tzinfo is None:
@@ -88,7 +90,7 @@ class FineTune(Section):
 
     epochs: Count = 3
     replay_ratio: NotNegative = 2.0
-    learning_rate: Positive = 1e-3
+    learning_rate: Positive = 5e-4
     ema_decay: Probability = 0.99
 
 
@@ -212,7 +214,10 @@ def _set(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(key, {})
         if not isinstance(values, dict):
             raise ValueError(f"--set {override!r}: {key!r} is a value, not a block of keys")
-    values[last] = yaml.safe_load(text)
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {override!r}: the value is not YAML: {error}") from error
 
 
 def _explain(path: Path, error: ValidationError) -> str:

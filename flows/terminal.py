@@ -20,9 +20,7 @@ ANSWER_COLOURS = {"promoted": "green", "rejected": "red", "inconclusive": "yello
 
 def quieten() -> None:
     """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI."""
-    os.environ.setdefault(
-        "PREFECT_SERVER_ANALYTICS_ENABLED", "false"
-    )  # the embedded server would say it could not phone
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # the embedded server phones nobody
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_is_worth_a_line)
     for name in ("", "prefect"):
@@ -56,9 +54,8 @@ def show(result: Any) -> None:
 def _(result: Year) -> None:
     console = Console()
     first, last = result.first_and_last
-    table = Table(
-        title=f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}", box=None, padding=(0, 1), pad_edge=False
-    )
+    title = f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    table = Table(title=title, box=None, padding=(0, 1), pad_edge=False)
     for name in ("until", "rows", "est.\nAUC", "real\nAUC", "log\nloss", "never\nretr."):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("diagnosis", "decision", "champion"):

@@ -114,8 +114,8 @@ def _check_rows(frame: pd.DataFrame, columns: Columns, start: datetime, end: dat
     if len(backwards):
         row = backwards[0]
         raise ValueError(
-            f"rows are not in time order: {columns.id}={frame[columns.id].tolist()[row]!r} at {times.iloc[row]} follows "
-            f"{times.iloc[row - 1]}; sort the source by {columns.time!r}"
+            f"rows are not in time order: {columns.id}={frame[columns.id].tolist()[row]!r} at {times.iloc[row]} "
+            f"follows {times.iloc[row - 1]}; sort the source by {columns.time!r}"
         )
     repeated = frame[columns.id].duplicated()
     if repeated.any():

@@ -187,7 +187,7 @@ def _conclude(
         hint = (
             f"a gain of {target:.4f} would need about {more:,} more labelled rows"
             if more
-            else "it is below what is worth having"
+            else "so small a gain is not worth having"
         )
         return "inconclusive", f"Not enough evidence that the challenger is better: {interval}; {hint}."
     unsure = [METRICS[test.metric].label for test in guardrails if test.verdict == "open"]

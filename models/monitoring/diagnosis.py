@@ -60,7 +60,7 @@ def diagnose(evidence: Evidence, harm: float, alpha: float, min_labelled_share: 
     broken = [check.sentence for check in evidence.quality if check.is_broken]
     if broken:
         return Diagnosis("broken_feed", f"The feed is not what the champion was trained on: {_few(broken)}.")
-    if evidence.replay_difference > REPLAY_TOLERANCE:
+    if not evidence.replay_difference <= REPLAY_TOLERANCE:  # NaN, of scores that are none, is a fault too
         return Diagnosis(
             "serving_fault",
             f"The champion no longer reproduces its logged scores (difference {evidence.replay_difference:.2g}): "

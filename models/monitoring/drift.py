@@ -28,6 +28,8 @@ def column_drift(
     Columns that are empty in either sample are left to the quality checks.
     """
     names = [name for name in (*numbers, *categories) if reference[name].notna().any() and current[name].notna().any()]
+    if not names:
+        return []
     calculator = nannyml().UnivariateDriftCalculator(
         column_names=names,
         treat_as_categorical=[name for name in names if name in categories],

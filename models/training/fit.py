@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ def fit(
 
     Raises:
         ValueError: without training rows, or with patience and no validation rows.
-        RuntimeError: when the loss is no longer finite.
+        RuntimeError: when the loss or the weights are no longer finite.
     """
     if not len(train):
         raise ValueError("no training rows; widen the window between schedule.start and the holdout")
@@ -74,11 +75,13 @@ def fit(
         device = trainer.strategy.root_device
         batches = Batches(train.to(device), settings.batch_size, settings.seed)
         held_out = Batches(validation.to(device), VALIDATION_BATCH_SIZE) if validation is not None else None
+        network.train()  # the Trainer keeps modes, and a champion comes in eval mode: it would train without dropout
         trainer.fit(module, batches, held_out)
     network.to("cpu").eval()
-    if not all(torch.isfinite(weight).all() for weight in network.parameters()):
+    is_finite = all(math.isfinite(number) for epoch in progress.history for number in epoch.values())
+    if not is_finite or not all(torch.isfinite(weight).all() for weight in network.parameters()):
         raise RuntimeError(
-            f"{name}: weights are no longer finite after {len(progress.history)} epochs; "
+            f"{name}: loss or weights are no longer finite after {len(progress.history)} epochs; "
             f"lower the learning rate (it is {settings.learning_rate})"
         )
     return progress.history

@@ -9,6 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torchmetrics import MeanMetric
 
 Batch = tuple[Tensor, Tensor, Tensor]
+SMALLEST_LOG = -100.0  # as in torch's binary_cross_entropy: certain and wrong is bad, but not infinite
 
 
 class BinaryClassifier(L.LightningModule):
@@ -24,7 +25,8 @@ class BinaryClassifier(L.LightningModule):
     def __init__(self, network: nn.Module, learning_rate: float, weight_decay: float) -> None:
         super().__init__()
         self.network, self.learning_rate, self.weight_decay = network, learning_rate, weight_decay
-        self.train_loss, self.validation_loss = MeanMetric(), MeanMetric()
+        # Looking for NaN would wait for the GPU in every step, and drop them; `fit` looks once, at the end.
+        self.train_loss, self.validation_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Mean log loss of the batch, over rows and members."""
@@ -38,7 +40,9 @@ class BinaryClassifier(L.LightningModule):
         """Log loss of the averaged probabilities."""
         numbers, categories, labels = batch
         probabilities = probabilities_of(self.network(numbers, categories))
-        loss = nn.functional.binary_cross_entropy(probabilities, labels)
+        # Written out, since torch's binary_cross_entropy stops at NaN, on a GPU with the whole CUDA context.
+        chances = torch.where(labels == 1, probabilities.log(), torch.log1p(-probabilities))
+        loss = -chances.clamp_min(SMALLEST_LOG).mean()
         self.validation_loss.update(loss, weight=len(labels))
 
     def on_validation_epoch_end(self) -> None:

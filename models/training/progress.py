@@ -45,11 +45,11 @@ class Progress(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """Keep the epoch's numbers; say its line when the last one is ten seconds old, or the training is over."""
-        seconds = time.monotonic() - self._started
+        loss = pl_module.train_loss.compute().item()  # before the clock is read: it waits for the GPU
         numbers = {
             "epoch": float(trainer.current_epoch + 1),
-            "train_loss": pl_module.train_loss.compute().item(),
-            "rows_per_second": self._rows / seconds,
+            "train_loss": loss,
+            "rows_per_second": self._rows / (time.monotonic() - self._started),
         }
         line = f"{self.name} epoch {self._epoch(trainer)}  loss {numbers['train_loss']:.4f}"
         if "validation_loss" in trainer.callback_metrics:
