@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -23,12 +24,18 @@ from pydantic import (
 from configs.component import Component
 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=False)]
+Level = Annotated[float, Field(gt=0, lt=0.5, strict=False)]
 Share = Annotated[float, Field(ge=0, le=1, strict=False)]
 Positive = Annotated[float, Field(gt=0, strict=False)]
 NotNegative = Annotated[float, Field(ge=0, strict=False)]
 Days = Annotated[float, Field(gt=0, strict=False)]
 Count = Annotated[int, Field(gt=0)]
-Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(lambda value: _in_utc(value))]
+Time = Annotated[
+    AwareDatetime,
+    Field(strict=False),
+    BeforeValidator(lambda value: _in_utc(value)),
+    AfterValidator(lambda moment: _utc(moment)),
+]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
 
 
@@ -41,6 +48,11 @@ def _in_utc(value: object) -> object:
     if isinstance(value, datetime) and value.tzinfo is None:
         return value.replace(tzinfo=UTC)
     return value
+
+
+def _utc(moment: datetime) -> datetime:
+    """The moment with UTC's own zone object: pandas refuses a list of moments whose zones are of different types."""
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class Section(BaseModel):
@@ -125,13 +137,13 @@ class Watch(Section):
     drift_distance: Probability = Field(0.1, description="Jensen-Shannon distance from which a column has moved")
     min_mature_share: Share = Field(0.5, description="share of labels that must have arrived among those due")
     harm: Positive = Field(0.02, description="rise of log loss (nats) over the reference that is harm")
-    alpha: Probability = Field(0.05, description="level of the one-sided test that log loss rose")
+    alpha: Level = Field(0.05, description="level of the one-sided test that log loss rose")
 
 
 class Gate(Section):
     """When a challenger replaces the champion."""
 
-    alpha: Probability = Field(0.05, description="chance of promoting a challenger that is no better")
+    alpha: Level = Field(0.05, description="chance of promoting a challenger that is no better")
     min_gain: NotNegative = Field(0.002, description="smallest fall of log loss (nats) worth having")
     auc_margin: Positive = Field(0.01, description="how much lower AUC may be")
     calibration_margin: Positive = Field(0.02, description="how much higher the calibration error may be")
@@ -252,6 +264,9 @@ def _from_path(value: object) -> object:
 ProjectRef = Annotated[
     Project,
     BeforeValidator(_from_path),
-    WithJsonSchema({"title": "Project", "type": ["string", "object"], "description": "path of the project's YAML"}),
+    WithJsonSchema({"title": "Project", "type": "string", "description": "path of the project's YAML"}),
 ]
 """A flow's parameter: a `Project`, or the path of its YAML as a deployment passes it."""
+
+Moment = Annotated[datetime, AfterValidator(_utc)]
+"""A flow's parameter: a time as a deployment or an event passes it, in any zone; without one it is UTC."""

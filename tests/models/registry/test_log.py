@@ -1,0 +1,238 @@
+"""The decision log: what it says, that it cannot be bent, and that racing writers lose nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.registry.log import ChampionChanged, DecisionLog, Entry, LogBroken, fold
+from models.registry.storage import Storage
+from models.registry.versions import VersionId
+
+AS_OF = datetime(2013, 5, 1, tzinfo=UTC)
+
+
+def append(log: DecisionLog, kind: Any, attempt: str, version: str | None = None, **changes: Any) -> Entry:
+    """An entry decided against the champion of the moment, unless `against` says otherwise."""
+    arguments: dict[str, Any] = {
+        "against": log.read().champion,
+        "as_of": AS_OF,
+        "now": AS_OF + timedelta(hours=1),
+        "evidence": {"gain": 0.01},
+    }
+    return log.append(kind, "Because.", attempt=attempt, version=version, **arguments | changes)
+
+
+def files(root: Path) -> list[Path]:
+    return sorted((root / "registry" / "flights" / "log").iterdir())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> DecisionLog:
+    return DecisionLog(Storage(tmp_path), "flights")
+
+
+@pytest.fixture
+def written(log: DecisionLog) -> DecisionLog:
+    """A log with two promotions and a refusal."""
+    append(log, "registered", "one", "v1")
+    append(log, "promoted", "one", "v1")
+    append(log, "rejected", "two", "v2")
+    append(log, "promoted", "three", "v3")
+    return log
+
+
+@given(steps=st.lists(st.sampled_from(["promoted", "rolled_back", "rejected", "declined"]), max_size=12))
+@settings(deadline=None, max_examples=30)
+def test_any_interleaving_of_promote_and_rollback_leaves_one_champion_and_a_log_that_replays_to_it(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    storage = Storage(tmp_path_factory.mktemp("log"))
+    log, stack = DecisionLog(storage, "flights"), list[str]()
+    for number, kind in enumerate(steps):
+        if kind == "promoted":
+            stack.append(f"v{number}")
+            append(log, kind, f"attempt-{number}", f"v{number}")
+        elif kind == "rolled_back" and len(stack) > 1:
+            stack.pop()
+            append(log, kind, f"attempt-{number}", stack[-1])
+        elif kind not in ("promoted", "rolled_back"):
+            append(log, kind, f"attempt-{number}", None)
+        state = log.read()
+        assert state.champion == (stack[-1] if stack else None)
+        assert state.previous_champion == (stack[-2] if len(stack) > 1 else None)
+        assert state.first_champion == (stack[0] if stack else None)
+    state = DecisionLog(storage, "flights").read()
+    assert fold(state.entries) == state
+    assert [entry.sequence for entry in state.entries] == list(range(len(state.entries)))
+    assert list(state.promotions) == stack
+
+
+def test_an_empty_log_has_no_champion(log: DecisionLog) -> None:
+    state = log.read()
+    assert (state.champion, state.previous_champion, state.first_champion) == (None, None, None)
+    assert state.answer("one") is None
+    assert state.registered("one") is None
+
+
+def test_an_attempt_is_answered_once(written: DecisionLog) -> None:
+    before = written.read()
+    assert append(written, "rejected", "one") == before.entries[1]
+    assert append(written, "registered", "one", "v9") == before.entries[0]
+    assert append(written, "promoted", "two", "v2", against="long gone") == before.entries[2]
+    assert written.read() == before
+
+
+def test_a_registration_is_no_answer(log: DecisionLog) -> None:
+    registered = append(log, "registered", "one", "v1")
+    assert log.read().answer("one") is None
+    assert log.read().registered("one") == registered
+    assert append(log, "rejected", "one", "v1") == log.read().answer("one")
+
+
+def test_the_entry_that_is_returned_is_the_one_that_is_read(log: DecisionLog) -> None:
+    evidence = {"interval": (0.1, 0.2), "bins": {10: 1, 9: 2}, "name": "é", "nested": [{"b": 1, "a": None}]}
+    assert append(log, "rejected", "one", evidence=evidence) == log.read().entries[0]
+    append(log, "rejected", "two")
+    assert len(log.read().entries) == 2
+
+
+def test_a_decision_against_an_old_champion_is_refused(written: DecisionLog) -> None:
+    before = written.read()
+    with pytest.raises(ChampionChanged, match="decided against v1, but the champion is now v3"):
+        append(written, "promoted", "four", "v4", against="v1")
+    assert written.read() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "version"), [("promoted", None), ("rolled_back", "v3"), ("rolled_back", "v9"), ("rolled_back", None)]
+)
+def test_an_entry_that_would_break_the_log_is_not_written(written: DecisionLog, kind: str, version: str | None) -> None:
+    before = written.read()
+    with pytest.raises(LogBroken):
+        append(written, kind, "four", version)
+    assert written.read() == before
+
+
+def test_numbers_that_json_does_not_know_are_refused_before_anything_is_written(log: DecisionLog) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        append(log, "rejected", "one", evidence={"gain": float("nan")})
+    assert log.read().entries == ()
+
+
+@given(data=st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_changed_byte_anywhere_is_found(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    root = tmp_path_factory.mktemp("log")
+    log = DecisionLog(Storage(root), "flights")
+    append(log, "promoted", "one", "v1")
+    append(log, "promoted", "two", "v2")
+    path = data.draw(st.sampled_from(files(root)))
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+    with pytest.raises(LogBroken):
+        log.read()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_an_entry_whose_version_was_changed_by_hand_is_found(written: DecisionLog, tmp_path: Path, number: int) -> None:
+    path = files(tmp_path)[number]
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "mine"}, indent=1, sort_keys=True) + "\n")
+    with pytest.raises(LogBroken, match="changed"):
+        written.read()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_removed_entry_is_found(written: DecisionLog, tmp_path: Path, number: int) -> None:
+    files(tmp_path)[number].unlink()
+    with pytest.raises(LogBroken, match="an entry is missing"):
+        written.read()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", ".DS_Store", "00000004.json.bak", "00000005.json", "4.json"])
+def test_a_foreign_file_is_found(written: DecisionLog, tmp_path: Path, name: str) -> None:
+    (files(tmp_path)[0].parent / name).write_bytes(files(tmp_path)[-1].read_bytes())
+    with pytest.raises(LogBroken):
+        written.read()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"\xff\xfe", b'{"kind": "promoted"}'])
+def test_a_file_that_is_no_entry_is_named(written: DecisionLog, tmp_path: Path, content: bytes) -> None:
+    (files(tmp_path)[0].parent / "00000004.json").write_bytes(content)
+    with pytest.raises(LogBroken, match=r"00000004\.json is not an entry of a decision log"):
+        written.read()
+
+
+def test_entries_that_change_places_are_found(written: DecisionLog, tmp_path: Path) -> None:
+    one, two = files(tmp_path)[1:3]
+    contents = one.read_bytes(), two.read_bytes()
+    two.write_bytes(contents[0])
+    one.write_bytes(contents[1])
+    with pytest.raises(LogBroken):
+        written.read()
+
+
+def append_many(argument: tuple[Path, int]) -> list[Entry]:
+    root, racer = argument
+    log = DecisionLog(Storage(root), "flights")
+    return [
+        log.append(
+            "declined",
+            "Nothing to do.",
+            attempt=f"{racer}-{number}",
+            version=None,
+            against=None,
+            as_of=AS_OF,
+            now=AS_OF,
+        )
+        for number in range(5)
+    ]
+
+
+def test_racing_writers_leave_an_unbroken_chain_with_every_entry(
+    tmp_path: Path, race: Callable[..., list[Any]]
+) -> None:
+    returned = [entry for entries in race(append_many, [(tmp_path, racer) for racer in range(8)]) for entry in entries]
+    state = DecisionLog(Storage(tmp_path), "flights").read()
+    assert sorted(entry.attempt for entry in state.entries) == sorted(f"{r}-{n}" for r in range(8) for n in range(5))
+    assert sorted(returned, key=lambda entry: entry.sequence) == list(state.entries)
+
+
+def promote(argument: tuple[Path, int]) -> str:
+    root, racer = argument
+    try:
+        return (
+            DecisionLog(Storage(root), "flights")
+            .append(
+                "promoted",
+                "Better.",
+                attempt=f"attempt-{racer}",
+                version=VersionId(f"v{racer}"),
+                against=None,
+                as_of=AS_OF,
+                now=AS_OF,
+            )
+            .version
+            or ""
+        )
+    except ChampionChanged:
+        return "lost"
+
+
+def test_one_of_several_promotions_decided_against_the_same_champion_wins(
+    tmp_path: Path, race: Callable[..., list[Any]]
+) -> None:
+    results = race(promote, [(tmp_path, racer) for racer in range(8)])
+    assert results.count("lost") == 7
+    state = DecisionLog(Storage(tmp_path), "flights").read()
+    assert state.champion in results
+    assert len(state.entries) == 1
