@@ -33,7 +33,7 @@ check: .venv/installed-dev ## lint, formatting, types
 		{ echo "Perennial needs Python 3.11 or 3.12; found $$($(PYTHON) --version). Run: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@echo "Installing the pinned dependencies into .venv (once, about two minutes)"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 setuptools wheel
+	@$(BIN)/python -m pip install --quiet --constraint requirements.lock torch==2.13.0 setuptools==84.2.1
 	@$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
 	@touch $@
 

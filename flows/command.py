@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from prefect import tags
 from rich.console import Console
 
 from configs.schema import load
@@ -27,9 +28,9 @@ def run(function: Callable[..., Any]) -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False)
     quieten()
     try:
-        result = function(
-            load(path, overrides), **{name: value for name, value in arguments.items() if value is not None}
-        )
+        project = load(path, overrides)
+        with tags("perennial", project.name):
+            result = function(project, **{name: value for name, value in arguments.items() if value is not None})
     except (ValueError, LogBroken) as error:
         errors.print(f"error: {error}", markup=False, style="red")
         sys.exit(USERS_MISTAKE if isinstance(error, ValueError) else WORLDS_FAULT)
@@ -61,5 +62,8 @@ def _parser(function: Callable[..., Any]) -> argparse.ArgumentParser:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; write it as YYYY-MM-DD or YYYY-MM-DDTHH:MM") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from prefect import flow
 
-from configs.schema import ProjectRef
+from configs.schema import Moment, Project, ProjectRef
 from flows.command import run
 from models.registry.log import Entry
 from tasks import track
-from tasks.decide import begin, decide, decline, object_to
+from tasks.decide import Attempt, begin, decide, decline, object_to
 from tasks.ingest import ingest, inspect
 from tasks.publish import publish_decision
 from tasks.report import write_decision
@@ -19,25 +17,28 @@ from tasks.train import train
 
 
 @flow(flow_run_name="retrain-{project.name}")
-def retrain(project: ProjectRef, as_of: datetime | None = None, trigger: str = "manual") -> Entry:
+def retrain(project: ProjectRef, as_of: Moment | None = None, trigger: str = "manual") -> Entry:
     """Train a challenger; promote it only if proven better."""
-    as_of = as_of or now()
-    with track.tracked(project, "training", as_of):
-        attempt = begin(project, as_of, trigger)
-        if attempt.answer:
-            return attempt.answer
-        if attempt.objection:
-            entry = decline(project, attempt, attempt.objection)
-        else:
-            snapshot = ingest(project, attempt.champion, as_of)
-            faults = inspect(project, snapshot, attempt.champion)
-            if objection := object_to(project, snapshot, faults, attempt.champion):
-                entry = decline(project, attempt, objection)
-            else:
-                challenger = train(project, snapshot, attempt.champion, attempt.id, as_of)
-                entry = decide(project, attempt, snapshot, challenger)
-        publish_decision(project, entry, write_decision(project, entry))
+    attempt = begin(project, as_of or now(), trigger)
+    if attempt.answer and attempt.is_published:
+        return attempt.answer
+    with track.tracked(project, "training", attempt.as_of):
+        entry = attempt.answer or answer(project, attempt)
+        publish_decision(project, entry)
+        write_decision(project, entry)  # last: a page that exists says that everything before it was done
     return entry
+
+
+def answer(project: Project, attempt: Attempt) -> Entry:
+    """The steps from an attempt to its answer, each of which may end it."""
+    if attempt.objection:
+        return decline(project, attempt, attempt.objection)
+    snapshot = ingest(project, attempt.champion, attempt.as_of)
+    faults = inspect(project, snapshot, attempt.champion)
+    if objection := object_to(project, snapshot, faults, attempt.champion):
+        return decline(project, attempt, objection)
+    challenger = train(project, snapshot, attempt.champion, attempt.id, attempt.as_of)
+    return decide(project, attempt, snapshot, challenger)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,10 @@ from tasks.restore import restore
 
 @flow(flow_run_name="rollback-{project.name}")
 def rollback(project: ProjectRef, reason: str = "no reason given") -> Entry:
-    """Put the previous champion back; the next score uses it."""
+    """Put the previous champion back; score uses it at once."""
     entry = restore(project, f"rollback {flow_run.id}", reason)
-    publish_decision(project, entry, write_decision(project, entry))
+    publish_decision(project, entry)
+    write_decision(project, entry)
     return entry
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from prefect import flow
 
-from configs.schema import ProjectRef
+from configs.schema import Moment, ProjectRef
 from flows.command import run
 from models.data.predictions import Batch
 from tasks.predict import predict
@@ -14,8 +12,8 @@ from tasks.step import now
 
 
 @flow(flow_run_name="score-{project.name}", validate_parameters=True)
-def score(project: ProjectRef, as_of: datetime | None = None) -> Batch | None:
-    """Score what came in since the last batch, each row once."""
+def score(project: ProjectRef, as_of: Moment | None = None) -> Batch | None:
+    """Score what came in since the last batch, once a row."""
     return predict(project, as_of or now())
 
 

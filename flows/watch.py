@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from prefect import flow
 
-from configs.schema import ProjectRef
+from configs.schema import Moment, ProjectRef
 from flows.command import run
 from models.monitoring.watches import Watched
 from tasks import track
-from tasks.observe import observe
+from tasks.observe import keep, observe, recall
 from tasks.publish import publish_watch
 from tasks.step import now
 
 
 @flow(flow_run_name="watch-{project.name}")
-def watch(project: ProjectRef, as_of: datetime | None = None) -> Watched | None:
+def watch(project: ProjectRef, as_of: Moment | None = None) -> Watched | None:
     """Diagnose the champion from what it scored lately."""
     as_of = as_of or now()
+    if earlier := recall(project, as_of):
+        return earlier
+    watched = observe(project, as_of)
+    if watched is None:
+        return None
     with track.tracked(project, "watch", as_of):
-        watched = observe(project, as_of)
-        if watched:
-            publish_watch(project, watched)
-    return watched
+        publish_watch(project, watched)
+    return keep(project, watched)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from models.monitoring.quality import QualityCheck
 from models.registry.log import ChampionChanged, Entry, Kind
 from models.registry.registry import Registry
 from models.registry.versions import VersionId
+from tasks.report import decision_path
 from tasks.step import columns_of, load_version, now, registry_of, step
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Attempt:
     champion: VersionId | None
     diagnosis: dict[str, str] | None
     answer: Entry | None
+    is_published: bool
     objection: str | None
 
 
@@ -44,7 +46,7 @@ def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
     registry = registry_of(project)
     state, attempt = registry.log.read(), f"retrain {as_of.isoformat()}"
     registered = state.registered(attempt)
-    watched = registry.watches.last(as_of)
+    watched, answer = registry.watches.last(as_of), state.answer(attempt)
     diagnosis = watched.diagnosis if watched and watched.champion == state.champion else None
     return Attempt(
         id=attempt,
@@ -52,7 +54,8 @@ def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
         as_of=as_of,
         champion=registered.against if registered else state.champion,
         diagnosis=asdict(diagnosis) if diagnosis else None,
-        answer=state.answer(attempt),
+        answer=answer,
+        is_published=answer is not None and decision_path(project, answer).exists(),
         objection=diagnosis.reason if diagnosis and diagnosis.forbids_retrain else None,
     )
 

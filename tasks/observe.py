@@ -30,8 +30,6 @@ REPLAY_ROWS = 2_000
 def observe(project: Project, as_of: datetime) -> Watched | None:
     """Look at what the champion scored in the last days before `as_of`. None when it has scored nothing."""
     registry, columns = registry_of(project), columns_of(project)
-    if earlier := registry.watches.find(as_of):
-        return earlier
     champion = registry.log.read().champion
     scored = _scored(registry, champion, as_of - timedelta(days=project.watch.window_days), as_of) if champion else None
     if champion is None or scored is None:
@@ -44,7 +42,18 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
         evidence, project.watch.harm, project.watch.alpha, project.watch.min_mature_share, project.gate.min_groups
     )
     logger.info("%s: %s", diagnosis.verdict, diagnosis.reason)
-    return registry.watches.add(Watched(as_of, start, champion, len(scored), evidence, diagnosis))
+    return Watched(as_of, start, champion, len(scored), evidence, diagnosis)
+
+
+def recall(project: Project, as_of: datetime) -> Watched | None:
+    """The record of a look that was taken and published before, if there is one."""
+    return registry_of(project).watches.find(as_of)
+
+
+@step
+def keep(project: Project, watched: Watched) -> Watched:
+    """Keep the record, after everything that it gave rise to: a look that was killed before is taken again."""
+    return registry_of(project).watches.add(watched)
 
 
 def _scored(registry: Registry, champion: VersionId, start: datetime, end: datetime) -> pd.DataFrame | None:

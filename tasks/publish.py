@@ -13,11 +13,12 @@ from models.evaluation.metrics import METRICS
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from tasks import track
+from tasks.report import decision_path
 from tasks.step import step
 
 
 @step
-def publish_decision(project: Project, entry: Entry, page: Path) -> None:
+def publish_decision(project: Project, entry: Entry) -> None:
     """The decision as a table and a link in Prefect, and as the verdict of the W&B run."""
     judgement = entry.evidence.get("judgement") or {}
     track.summarise(verdict=entry.kind, reason=entry.reason, version=entry.version, against=entry.against)
@@ -27,6 +28,7 @@ def publish_decision(project: Project, entry: Entry, page: Path) -> None:
         table=[_test_row(test) for test in judgement.get("tests", ())] or [{"answer": entry.kind}],
         description=f"**{entry.kind}** as of {entry.as_of[:10]}: {entry.reason}",
     )
+    page = decision_path(project, entry)
     create_link_artifact(key=f"{project.name}-decision-page", link=page.absolute().as_uri(), link_text=page.name)
 
 
@@ -55,7 +57,12 @@ def publish_watch(project: Project, watched: Watched) -> None:
     emit_event(
         event=f"perennial.diagnosis.{diagnosis.verdict}",
         resource={"prefect.resource.id": f"perennial.project.{project.name}", "prefect.resource.name": project.name},
-        payload={"as_of": watched.as_of.isoformat(), "champion": watched.champion, "reason": diagnosis.reason},
+        payload={
+            "verdict": diagnosis.verdict,
+            "reason": diagnosis.reason,
+            "as_of": watched.as_of.isoformat(),
+            "champion": watched.champion,
+        },
     )
 
 

@@ -23,7 +23,12 @@ from tasks.step import columns_of, load_version, registry_of, step
 @step
 def write_decision(project: Project, entry: Entry) -> Path:
     """The page of one decision."""
-    return _write(_folder(project) / decision_file(entry), decision_page(entry, project.name))
+    return _write(decision_path(project, entry), decision_page(entry, project.name))
+
+
+def decision_path(project: Project, entry: Entry) -> Path:
+    """Where the page of a decision lies."""
+    return _folder(project) / decision_file(entry)
 
 
 @step

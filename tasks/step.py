@@ -19,6 +19,7 @@ from configs.component import Component
 from configs.schema import Project
 from models.data.contract import Columns
 from models.networks.inputs import Inputs
+from models.registry.log import LogBroken
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
 
@@ -93,4 +94,4 @@ def code_revision() -> str:
 
 async def _is_worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     result = await state.aresult(raise_on_failure=False)
-    return not isinstance(result, ValueError | TypeError | AssertionError)
+    return not isinstance(result, ValueError | TypeError | AssertionError | LogBroken)

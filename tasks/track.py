@@ -52,12 +52,14 @@ def tracked(project: Project, job: Literal["training", "watch"], as_of: datetime
 
     The id follows from the project, the job and the time, so a run that was killed continues as itself.
     """
-    _sink.run = _sink.guard(lambda: _start(project, job, as_of))
+    run = _sink.run = _sink.guard(lambda: _start(project, job, as_of))
+    exit_code = 1
     try:
         yield
+        exit_code = 0
     finally:
-        if _sink.run is not None:
-            _sink.guard(_sink.run.finish)
+        if run is not None:
+            _sink.guard(lambda: run.finish(exit_code=exit_code))
         _sink.run = None
 
 

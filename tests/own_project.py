@@ -17,6 +17,7 @@ data:
   categories: [plan]
 schedule: {start: 2025-01-01, first_champion: 2025-02-15, step_days: 14, baseline_days: 28}
 training: {batch_size: 128, learning_rate: 0.003, network: {class_path: own_network.Linear, init_args: {hidden: 16}}}
+gate: {min_gain: 0.02}
 """
 
 NETWORK = '''\
@@ -57,6 +58,15 @@ def customers(seed: int = 0, num_days: int = NUM_DAYS, rows_a_day: int = ROWS_A_
             "plan": plan,
             "churned": (random.uniform(size=num_rows) < 1 / (1 + np.exp(-logit))).astype(int),
         }
+    )
+
+
+def later_customers(num_days: int = 14) -> pd.DataFrame:
+    """Customers of the days that follow, who leave for the same reason as the last ones."""
+    rows = customers(seed=1, num_days=CHANGE_DAY + num_days)
+    rows = rows[rows["event_time"] >= rows["event_time"].iloc[0].normalize() + pd.Timedelta(days=CHANGE_DAY)]
+    return rows.assign(
+        id=rows["id"] + 1_000_000, event_time=rows["event_time"] + pd.Timedelta(days=NUM_DAYS - CHANGE_DAY)
     )
 
 

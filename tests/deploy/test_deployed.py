@@ -1,0 +1,192 @@
+"""The deployments on a real server: put there by `prefect deploy`, run by a process worker, begun by an event."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from models.registry.log import Entry
+from models.registry.registry import Registry
+from tests import own_project
+from tests.flows.commands import REPOSITORY, Shell
+
+pytestmark = pytest.mark.slow
+
+FIRST_CHAMPION, AFTER_THE_CHANGE = "2025-02-15", "2025-03-17"
+DEPLOY_SECONDS, RUN_SECONDS, EVENT_SECONDS = 180, 180, 90  # a tenth of each, where nothing else runs
+
+
+def prefect(shell: Shell, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Prefect's own command line in `folder`."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "prefect", *words],
+        cwd=folder,
+        env=shell.environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=DEPLOY_SECONDS,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished
+
+
+def eventually(question: Callable[[], Any], seconds: float) -> Any:
+    """The first answer that is not empty."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := question():
+            return answer
+        time.sleep(0.2)
+    raise TimeoutError(f"no answer in {seconds} s")
+
+
+def deployments(shell: Shell) -> dict[str, dict[str, Any]]:
+    return {deployment["name"]: deployment for deployment in shell.ask("deployments/filter")}
+
+
+def automations(shell: Shell) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = shell.ask("automations/filter")
+    return found
+
+
+def runs_of(shell: Shell, deployment: dict[str, Any], *states: str) -> list[dict[str, Any]]:
+    """Runs of a deployment without those that its schedule has planned, the oldest first."""
+    found = shell.ask(
+        "flow_runs/filter", deployments={"id": {"any_": [deployment["id"]]}}, sort="EXPECTED_START_TIME_ASC"
+    )
+    begun = [run for run in found if not run["auto_scheduled"]]
+    return [run for run in begun if not states or run["state"]["type"] in states]
+
+
+def finished(shell: Shell, run: dict[str, Any]) -> dict[str, Any]:
+    """The run once it has come to an end."""
+
+    def ended() -> dict[str, Any] | None:
+        (now,) = shell.ask("flow_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+        return now if now["state"]["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+    result: dict[str, Any] = eventually(ended, RUN_SECONDS)
+    return result
+
+
+def decisions(folder: Path) -> list[Entry]:
+    entries = Registry.open(str(folder / ".perennial"), "churn").log.read().entries
+    return [entry for entry in entries if entry.kind != "registered"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's project with the shipped prefect.yaml, in which only names and paths were changed."""
+    folder = tmp_path_factory.mktemp("deployed") / "churn"
+    own_project.write(folder)
+    text = (REPOSITORY / "prefect.yaml").read_text()
+    (folder / "prefect.yaml").write_text(text.replace("configs/flights.yaml", "churn.yaml").replace("flights", "churn"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deployed(shell: Shell, folder: Path) -> dict[str, dict[str, Any]]:
+    """The deployments by name, after the commands at the head of prefect.yaml."""
+    for pool in ("cpu-pool", "gpu-pool"):
+        prefect(shell, folder, "work-pool", "create", pool, "--type", "process")
+    prefect(shell, folder, "--no-prompt", "deploy", "--all")
+    return deployments(shell)
+
+
+@pytest.fixture(scope="module")
+def _worker(shell: Shell, folder: Path, deployed: dict[str, Any]) -> Iterator[None]:
+    """A process worker of the GPU pool, started in the repository: the pull step leads it into the project's folder."""
+    with (folder.parent / "worker.log").open("w") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "gpu-pool", "--type", "process"],
+            cwd=REPOSITORY,  # whose pyproject.toml says which loggers Prefect keeps
+            env=shell.environment(folder, {"PERENNIAL_HOME": str(folder), "PREFECT_WORKER_QUERY_SECONDS": "1"}),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)  # the group: a run that a failed test left behind ends with its worker
+        worker.wait(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def promotion(shell: Shell, deployed: dict[str, dict[str, Any]], _worker: None) -> dict[str, Any]:
+    """The run of `retrain`, begun by hand, that trained the first champion."""
+    arguments = {"parameters": {"as_of": FIRST_CHAMPION, "trigger": "first champion"}}
+    return finished(shell, shell.ask(f"deployments/{deployed['retrain-churn']['id']}/create_flow_run", **arguments))
+
+
+def test_deploying_again_changes_no_deployment_and_leaves_one_automation(
+    shell: Shell, folder: Path, deployed: dict[str, dict[str, Any]]
+) -> None:
+    prefect(shell, folder, "--no-prompt", "deploy", "--all")
+    again = deployments(shell)
+    assert {name: deployment["id"] for name, deployment in again.items()} == {
+        name: deployment["id"] for name, deployment in deployed.items()
+    }
+    assert set(again) == {f"{flow}-churn" for flow in ("score", "watch", "retrain", "rollback", "replay")}
+    assert [automation["name"] for automation in automations(shell)] == ["retrain churn when the watch finds harm"]
+
+
+def test_the_server_knows_pools_limits_schedules_and_the_first_line_of_each_flow(
+    deployed: dict[str, dict[str, Any]],
+) -> None:
+    retrain = deployed["retrain-churn"]
+    pools = {name: deployment["work_pool_name"] for name, deployment in deployed.items()}
+    assert pools == dict.fromkeys(deployed, "cpu-pool") | {"retrain-churn": "gpu-pool"}
+    assert retrain["global_concurrency_limit"]["limit"] == 1
+    assert [schedule["parameters"] for schedule in retrain["schedules"]] == [{"trigger": "scheduled"}]
+    assert all(deployment["description"] for deployment in deployed.values())
+
+
+def test_the_folder_of_the_worker_is_asked_for_on_the_worker(deployed: dict[str, dict[str, Any]]) -> None:
+    for deployment in deployed.values():
+        ((_, arguments),) = deployment["pull_steps"][0].items()
+        assert arguments == {"directory": "{{ $PERENNIAL_HOME }}"}
+
+
+def test_the_server_refuses_a_parameter_of_the_wrong_type(shell: Shell, deployed: dict[str, dict[str, Any]]) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        shell.ask(f"deployments/{deployed['retrain-churn']['id']}/create_flow_run", parameters={"project": 3})
+
+
+def test_a_process_worker_runs_retrain_to_a_promotion(folder: Path, promotion: dict[str, Any]) -> None:
+    assert promotion["state"]["name"] == "Completed"
+    assert promotion["name"] == "retrain-churn"
+    (entry,) = decisions(folder)
+    assert entry.kind == "promoted"
+    assert entry.as_of.startswith(FIRST_CHAMPION)
+    assert entry.evidence["trigger"] == "first champion"
+
+
+def test_what_the_steps_said_reaches_the_logs_of_the_run(shell: Shell, promotion: dict[str, Any]) -> None:
+    def said() -> bool:
+        logs = shell.ask("logs/filter", logs={"flow_run_id": {"any_": [promotion["id"]]}})
+        return any(line["message"].startswith("promoted: ") for line in logs)
+
+    assert eventually(said, EVENT_SECONDS)
+
+
+def test_a_watch_that_finds_harm_starts_a_retrain_that_names_the_verdict(
+    shell: Shell, folder: Path, deployed: dict[str, dict[str, Any]], promotion: dict[str, Any]
+) -> None:
+    for flow in ("score", "watch"):
+        done = shell.run(folder, flow, "churn.yaml", "--as-of", AFTER_THE_CHANGE)
+        assert done.returncode == 0, done.stderr
+    assert "concept_change" in done.stdout
+    _, run = eventually(lambda: len(found := runs_of(shell, deployed["retrain-churn"])) == 2 and found, EVENT_SECONDS)
+    assert run["parameters"]["project"] == "churn.yaml"
+    assert run["parameters"]["trigger"] == "concept_change"
+    assert run["parameters"]["as_of"].startswith(AFTER_THE_CHANGE)

@@ -1,0 +1,79 @@
+"""Perennial as a user runs it: `python -m flows.NAME` in a process of its own, in a folder outside the repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+REPOSITORY = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Where commands run: which Prefect server they report to, and a home for what Prefect keeps."""
+
+    api: str
+    home: Path
+
+    def environment(self, folder: Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Of a user in `folder`, without W&B keys or Prefect settings of whoever runs the tests."""
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "PREFECT_", "PYTHON"))
+        }
+        return inherited | {
+            "PYTHONPATH": f"{REPOSITORY}:{folder}",
+            "PREFECT_API_URL": self.api,
+            "PREFECT_HOME": str(self.home),
+            "WANDB_MODE": "offline",
+            "OMP_NUM_THREADS": "1",  # sums of floats, and so the ids of versions, depend on the number of threads
+            "COLUMNS": "80",
+            **(extra or {}),
+        }
+
+    def start(
+        self, folder: Path, flow: str, *args: str, extra: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start `python -m flows.FLOW ARGS` as the leader of its own process group."""
+        return subprocess.Popen(
+            [sys.executable, "-m", f"flows.{flow}" if flow else "flows", *args],
+            cwd=folder,
+            env=self.environment(folder, extra),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(
+        self, folder: Path, flow: str, *args: str, extra: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end, which nobody waits for longer than a few minutes."""
+        return finish(self.start(folder, flow, *args, extra=extra))
+
+    def ask(self, path: str, **query: Any) -> Any:
+        """What the Prefect server answers to a query, such as `ask("artifacts/filter", limit=3)`."""
+        return httpx.post(f"{self.api}/{path}", json=query, timeout=30).raise_for_status().json()
+
+
+def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """Wait for a process that was started, and collect what it printed."""
+    try:
+        out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder by its path, without what W&B keeps there."""
+    found = (path for path in folder.rglob("*") if path.is_file() and "wandb" not in path.parts)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}

@@ -1,0 +1,103 @@
+"""The command line: what it lists, explains and accepts, made from the flows' own signatures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from configs.schema import Project
+from flows.command import _parser
+from flows.retrain import retrain
+from flows.rollback import rollback
+from flows.status import status
+from tests.flows.commands import REPOSITORY, Shell
+from tests.flows.conftest import Own
+
+FLOWS = ("replay", "retrain", "rollback", "score", "status", "watch")
+Here = Callable[..., CompletedProcess[str]]
+
+
+@pytest.mark.slow
+def test_flows_are_listed_in_one_line_of_at_most_80_columns_each(tmp_path: Path) -> None:
+    listed = Shell(api="", home=tmp_path).run(tmp_path, "")
+    assert listed.returncode == 0, listed.stderr
+    lines = listed.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = [line for line in lines if line.startswith("python -m flows.")]
+    assert [line.split()[2].removeprefix("flows.") for line in shown] == list(FLOWS)
+    assert all(line.rstrip().endswith(".") for line in shown)
+    assert len([line for line in lines if line.strip()]) == len(FLOWS) + 1
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_each_flow_explains_itself(flow: str, here: Here) -> None:
+    helped = here(flow, "--help")
+    assert helped.returncode == 0
+    assert helped.stdout.startswith(f"usage: python -m flows.{flow} ")
+    assert "configs/flights.yaml" in helped.stdout
+    assert "--set KEY=VALUE" in helped.stdout
+
+
+def test_the_arguments_of_a_command_are_those_of_its_flow() -> None:
+    given = ["configs/flights.yaml", "--as-of", "2013-05-01", "--trigger", "by hand", "--set", "gate.alpha=0.01"]
+    assert vars(_parser(retrain).parse_args(given)) == {
+        "project": "configs/flights.yaml",
+        "set": ["gate.alpha=0.01"],
+        "as_of": datetime(2013, 5, 1, tzinfo=UTC),
+        "trigger": "by hand",
+    }
+    assert vars(_parser(rollback).parse_args(["a.yaml"])) == {"project": "a.yaml", "set": [], "reason": None}
+    assert vars(_parser(status).parse_args(["a.yaml", "--last", "3"]))["last"] == 3
+
+
+def test_a_new_parameter_of_a_flow_is_a_new_option_of_its_command() -> None:
+    def forecast(project: Project, until: datetime | None = None, num_weeks: int = 2, note: str = "none") -> None:
+        """Say what will be.
+
+        This is not shown.
+        """
+
+    parser = _parser(forecast)
+    found = parser.parse_args(["a.yaml", "--until", "2025-01-01T06:30", "--num-weeks", "4"])
+    assert found.until == datetime(2025, 1, 1, 6, 30, tzinfo=UTC)
+    assert found.num_weeks == 4
+    assert parser.prog == "python -m flows.forecast"
+    assert parser.description == "Say what will be."
+    assert "default: none" in parser.format_help()
+
+
+def test_a_time_with_a_zone_keeps_it() -> None:
+    moment = _parser(retrain).parse_args(["a.yaml", "--as-of", "2025-01-01T00:00+02:00"]).as_of
+    assert moment == datetime(2024, 12, 31, 22, tzinfo=UTC)
+
+
+@pytest.mark.slow
+def test_set_changes_a_value_of_the_yaml(own: Own, here: Here) -> None:
+    shown = here("status", "churn.yaml", "--set", "storage=elsewhere")
+    assert shown.returncode == 0
+    assert "churn has no champion yet" in shown.stdout
+
+
+@pytest.mark.slow
+def test_status_says_who_is_champion_and_what_was_decided_without_a_server(own: Own, here: Here) -> None:
+    shown = here("status", "churn.yaml", "--last", "2")
+    champion = own.registry.log.read().champion
+    assert shown.returncode == 0
+    assert f"champion {champion}" in shown.stdout
+    assert shown.stdout.count("promoted") == 2
+    assert "rejected" not in shown.stdout
+
+
+@pytest.mark.slow
+def test_the_list_of_flows_needs_neither_torch_nor_prefect(tmp_path: Path) -> None:
+    script = tmp_path / "loaded.py"
+    script.write_text(
+        "import sys\nimport flows.__main__\nflows.__main__.main()\nassert not {'torch', 'prefect'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, script], env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True)
