@@ -1,6 +1,6 @@
 """What a replayed year is worth: the champions' log loss against the first model, had it never been retrained.
 
-    python -m benchmarks.replay [--config configs/flights.yaml] [--seeds 3]
+    python -m benchmarks.replay [--config configs/flights.yaml] [--seeds 3] [--set schedule.baseline_days=14]
 
 Runs the replay once a seed (of weights and of the order of rows; the data are the same), prints progress to stderr and
 one JSON object last. One seed of the flights takes one to two minutes on two idle cores. Training on another processor
@@ -28,15 +28,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description="what a replayed year is worth")
     parser.add_argument("--config", default="configs/flights.yaml")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the YAML")
     arguments = parser.parse_args()
     os.environ.setdefault("WANDB_MODE", "disabled")
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("PREFECT_HOME", f"{folder}/prefect")
-        runs = [_replay(arguments.config, seed, Path(folder) / str(seed)) for seed in range(arguments.seeds)]
+        seeds = range(arguments.seeds)
+        runs = [_replay(arguments.config, tuple(arguments.set), seed, Path(folder) / str(seed)) for seed in seeds]
     improvements = [run["improvement"] for run in runs]
     result = {
         "benchmark": "replay",
         "config": arguments.config,
+        "overrides": arguments.set,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "runs": runs,
         "improvement_mean": statistics.mean(improvements),
@@ -46,13 +49,13 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def _replay(config: str, seed: int, storage: Path) -> dict[str, Any]:
+def _replay(config: str, overrides: tuple[str, ...], seed: int, storage: Path) -> dict[str, Any]:
     from flows.replay import replay  # after PREFECT_HOME is set: Prefect reads it once
     from flows.terminal import quieten
 
     quieten()
     started = time.monotonic()
-    year = replay(load(config, (f"training.seed={seed}", f"storage={storage}")))
+    year = replay(load(config, (*overrides, f"training.seed={seed}", f"storage={storage}")))
     run = {
         "seed": seed,
         "log_loss": year.log_loss,

@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.events import emit_event
+from prefect.runtime import flow_run
 
 from configs.schema import Project
 from models.evaluation.metrics import METRICS
@@ -54,8 +55,10 @@ def publish_watch(project: Project, watched: Watched) -> None:
         ],
         description=f"**{diagnosis.verdict}** as of {watched.as_of:%Y-%m-%d}: {diagnosis.reason}",
     )
+    # What a replay finds is history: under the name that automations wait for, it would start retrains of today.
+    subject = "replayed" if flow_run.flow_name == "replay" else "diagnosis"
     emit_event(
-        event=f"perennial.diagnosis.{diagnosis.verdict}",
+        event=f"perennial.{subject}.{diagnosis.verdict}",
         resource={"prefect.resource.id": f"perennial.project.{project.name}", "prefect.resource.name": project.name},
         payload={
             "verdict": diagnosis.verdict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from configs.schema import Project
-from models.registry.log import Entry
+from models.registry.log import ChampionChanged, Entry
 from tasks.step import load_version, now, registry_of, step
 
 logger = logging.getLogger(__name__)
@@ -28,14 +28,19 @@ def restore(project: Project, attempt: str, reason: str) -> Entry:
         raise ValueError(f"{project.name} has no champion before {state.champion}; there is nothing to roll back to")
     load_version(registry, state.previous_champion)
     moment = now()
-    entry = registry.log.append(
-        "rolled_back",
-        reason,
-        attempt=attempt,
-        version=state.previous_champion,
-        against=state.champion,
-        as_of=moment,
-        now=moment,
-    )
+    try:
+        entry = registry.log.append(
+            "rolled_back",
+            reason,
+            attempt=attempt,
+            version=state.previous_champion,
+            against=state.champion,
+            as_of=moment,
+            now=moment,
+        )
+    except ChampionChanged as change:  # never tried again by itself: a second try would take back one promotion more
+        raise ValueError(
+            f"nothing was rolled back: {change}; look at it and roll back again if it is wrong"
+        ) from change
     logger.info("%s is champion again, in place of %s", entry.version, entry.against)
     return entry

@@ -99,6 +99,17 @@ def test_a_replay_leaves_a_report_under_a_run_with_a_name_and_tags(replayed: Rep
     assert set(run.tasks()) >= {"plan_steps", "predict", "observe", "publish_watch", "train", "decide", "write_year"}
 
 
+def test_a_replay_emits_its_diagnoses_under_a_name_that_no_automation_waits_for(
+    replayed: Replayed, shell: Shell
+) -> None:
+    project = {"resource": {"id": ["perennial.project.churn"]}}
+    history = {"event": {"prefix": ["perennial.replayed."]}, **project}
+    assert _eventually(lambda: shell.ask("events/filter", filter=history)["total"] >= 7)
+    [run] = shell.ask("flow_runs/filter", flow_runs={"name": {"any_": ["replay-churn"]}}, sort="START_TIME_ASC")[:1]
+    live = {"event": {"prefix": ["perennial.diagnosis."]}, "related": {"id": [f"prefect.flow-run.{run['id']}"]}}
+    assert shell.ask("events/filter", filter=live)["total"] == 0
+
+
 def _eventually(is_true: Any) -> bool:
     deadline = time.monotonic() + EVENT_SECONDS
     while time.monotonic() < deadline:

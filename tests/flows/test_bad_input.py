@@ -143,7 +143,7 @@ def test_a_mistake_ends_with_one_message_that_names_it(
             ("--set", "training.network.init_args={width: 3}"),
             ("training.network", "own_network.Linear", "'width'", "it takes inputs, hidden"),
         ),
-        (("--set", "gate.alpha=5"), ("gate.alpha", "less than 1", "found 5")),
+        (("--set", "gate.alpha=5"), ("gate.alpha", "less than", "found 5")),
         (("--set", "gate.alpha"), ("'gate.alpha' has no '='", "gate.alpha=0.01")),
         (("--as-of", "the day before yesterday"), ("--as-of", "'the day before yesterday' is no time", "YYYY-MM-DD")),
     ],

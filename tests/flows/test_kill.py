@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.flows.commands import Shell, files, finish
 from tests.flows.conftest import Own
 
 pytestmark = pytest.mark.slow
-NUM_KILLS, LONGEST_DELAY = 10, 0.6
+NUM_KILLS, LONGEST_DELAY = 10, 0.4
 
 
 @pytest.mark.timeout(500)
@@ -50,9 +51,9 @@ def test_a_replay_killed_at_ten_random_instants_ends_like_an_undisturbed_one(
 
 
 def _instants(draw: random.Random, num_files: int) -> list[tuple[int, float]]:
-    """Spread over the work and not over the imports: after so many files, and a moment more."""
-    counts = sorted(draw.sample(range(1, int(0.85 * num_files)), NUM_KILLS))
-    return [(count, draw.uniform(0, LONGEST_DELAY)) for count in counts]
+    """Spread over the work and not over the imports: after so many files, one draw in each tenth, and a moment more."""
+    step = 0.8 * num_files / NUM_KILLS  # the last fifth is left, so that every kill finds work to interrupt
+    return [(1 + int((part + draw.random()) * step), draw.uniform(0, LONGEST_DELAY)) for part in range(NUM_KILLS)]
 
 
 def _kill_at(shell: Shell, folder: Path, num_files: int, delay: float) -> None:
@@ -63,7 +64,8 @@ def _kill_at(shell: Shell, folder: Path, num_files: int, delay: float) -> None:
     time.sleep(delay)
     was_running = process.poll() is None
     print(f"killed with {_count(folder)} files ({found} at the start), {delay:.2f} s after no. {num_files}")
-    os.killpg(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     finished = finish(process)
     assert was_running and process.returncode == -signal.SIGKILL, finished.stderr
 

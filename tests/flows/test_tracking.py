@@ -22,7 +22,7 @@ from tests.conftest import Replayed
 from tests.flows.commands import Shell
 from tests.flows.conftest import Own, day
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*without a flow run id")]
 
 
 def test_every_training_and_every_watch_is_a_run_of_its_own(replayed: Replayed, own: Own) -> None:
