@@ -76,7 +76,7 @@ def diagnose(evidence: Evidence, harm: float, alpha: float, min_labelled_share: 
         return _without_labels(evidence.estimate, performance.num_groups if performance else 0, moved, min_groups)
     change = (
         f"log loss {performance.log_loss:.3f} against {performance.reference_log_loss:.3f} at promotion "
-        f"({performance.rise:+.3f} nats, p = {performance.p_value:.3f})"
+        f"({performance.rise:+.3f} nats, p {_probability(performance.p_value)})"
     )
     if performance.rise >= harm and performance.p_value <= alpha:
         if moved:
@@ -95,6 +95,10 @@ def _without_labels(estimate: Estimate | None, num_days: int, moved: Sequence[st
     if moved:
         return Diagnosis("benign_shift", f"Inputs moved ({_few(moved)}); no harm is seen yet: {known}.")
     return Diagnosis("healthy", f"Nothing moved; {known}.")
+
+
+def _probability(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
 def _few(items: Sequence[str]) -> str:
