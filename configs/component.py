@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Component(BaseModel):
@@ -27,8 +27,42 @@ class Component(BaseModel):
         return resolve(self.class_path)
 
     def build(self, *args: object) -> Any:
-        """An instance: `args` come from us and go first, `init_args` come from the YAML."""
-        return self.resolve()(*args, **self.init_args)
+        """An instance: `args` come from us and go first, `init_args` come from the YAML.
+
+        Raises:
+            ValueError: when the class refuses what it is given.
+        """
+        target = self.resolve()
+        try:
+            return target(*args, **self.init_args)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.class_path} cannot be built with init_args={self.init_args}: {error}") from error
+
+    def check_call(self, num_ours: int) -> Self:
+        """Refuse arguments with which `build` could not call the class after `num_ours` of our own."""
+        signature = inspect.signature(self.resolve())
+        try:
+            signature.bind(*[None] * num_ours, **self.init_args)
+        except TypeError as error:
+            positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            ours = [name for name, each in signature.parameters.items() if each.kind in positional][:num_ours]
+            theirs = [
+                str(each.replace(annotation=each.empty, default=each.empty))
+                for name, each in signature.parameters.items()
+                if name not in ours
+            ]
+            raise ValueError(
+                f"init_args of {self.class_path}: {error}; init_args may have {', '.join(theirs) or 'nothing'}"
+                + (f", and {', '.join(ours) or 'the first argument'} comes from us" if num_ours else "")
+            ) from error
+        return self
+
+
+SourceComponent = Annotated[Component, AfterValidator(lambda component: component.check_call(num_ours=0))]
+"""A source of rows, built from its `init_args` alone."""
+
+NetworkComponent = Annotated[Component, AfterValidator(lambda component: component.check_call(num_ours=1))]
+"""A network, whose first argument are the inputs that it is made for."""
 
 
 def resolve(class_path: str) -> type:
@@ -61,7 +95,10 @@ def resolve(class_path: str) -> type:
 
 def check_arguments(target: type, class_path: str, init_args: dict[str, Any]) -> None:
     """Refuse names that the constructor of `target` does not take. Types are its own to check."""
-    parameters = inspect.signature(target).parameters
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError as error:  # some built-in classes
+        raise ValueError(f"class_path={class_path!r}: {error}; name a class or function of your own") from error
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
     unknown = sorted(set(init_args) - set(parameters))

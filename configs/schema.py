@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from configs.component import Component
+from configs.component import Component, NetworkComponent, SourceComponent
 
 Probability = Annotated[float, Field(gt=0, lt=1, strict=False)]
 Level = Annotated[float, Field(gt=0, lt=0.5, strict=False)]
@@ -64,7 +64,7 @@ class Section(BaseModel):
 class Data(Section):
     """Where rows come from and what their columns mean."""
 
-    source: Component
+    source: SourceComponent
     id: str = "id"
     time: str = "event_time"
     label: str
@@ -91,6 +91,9 @@ class Data(Section):
         if not self.features:
             raise ValueError("no features; name at least one column under data.numbers or data.categories")
         named = [self.id, self.time, self.label, *self.features] + ([self.label_time] if self.label_time else [])
+        reserved = [name for name in named if name.startswith("__")]
+        if reserved:
+            raise ValueError(f"column {reserved[0]!r} begins with two underscores, which is reserved; rename it")
         twice = sorted({name for name in named if named.count(name) > 1})
         if twice:
             raise ValueError(f"column {', '.join(map(repr, twice))} is named twice; each column has one meaning")
@@ -109,7 +112,7 @@ class FineTune(Section):
 class Training(Section):
     """How networks are trained."""
 
-    network: Component = Component(class_path="models.networks.mlp.MLP")
+    network: NetworkComponent = Component(class_path="models.networks.mlp.MLP")
     recipe: Literal["finetune", "scratch"] = Field(
         "finetune", description="what a retrain does once there is a champion"
     )
@@ -131,8 +134,14 @@ class Watch(Section):
     missing_share: Share = Field(0.2, description="a feature missing this much more often than in training is broken")
     unseen_share: Share = Field(0.2, description="a category column with this share of unseen values is broken")
     out_of_range_share: Share = Field(0.2, description="a number column with this share far outside training is broken")
+    unscored_share: Share = Field(
+        0.1, description="share of rows without a prediction (they arrived after their batch was scored) that is broken"
+    )
     volume_ratio: Annotated[float, Field(gt=1, strict=False)] = Field(
         3.0, description="rows a day this many times above or below training are broken"
+    )
+    mismatch_share: Share = Field(
+        0.01, description="share of logged scores that the champion may fail to reproduce, such as corrected rows"
     )
     drift_distance: Probability = Field(0.1, description="Jensen-Shannon distance from which a column has moved")
     min_mature_share: Share = Field(0.5, description="share of labels that must have arrived among those due")
@@ -143,7 +152,7 @@ class Watch(Section):
 class Gate(Section):
     """When a challenger replaces the champion."""
 
-    alpha: Level = Field(0.05, description="chance of promoting a challenger that is no better")
+    alpha: Level = Field(0.05, description="chance that one attempt promotes a challenger that is no better")
     min_gain: NotNegative = Field(0.002, description="smallest fall of log loss (nats) worth having")
     auc_margin: Positive = Field(0.01, description="how much lower AUC may be")
     calibration_margin: Positive = Field(0.02, description="how much higher the calibration error may be")
@@ -165,7 +174,7 @@ class Schedule(Section):
     first_champion: Time = Field(description="the first champion is trained on what lies before")
     end: Time | None = Field(None, description="where replay stops; by default after the last row of the source")
     step_days: Days = Field(14.0, description="between two batches in replay")
-    baseline_days: Days = Field(28.0, description="a retrain is due this long after the last one that was begun")
+    baseline_days: Days = Field(28.0, description="a retrain is due this long after the last one that was not declined")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

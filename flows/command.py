@@ -16,23 +16,22 @@ from rich.console import Console
 
 from configs.schema import load
 from flows.terminal import quieten, show
-from models.registry.log import LogBroken
 
 USERS_MISTAKE, WORLDS_FAULT = 2, 1
 
 
 def run(function: Callable[..., Any]) -> None:
-    """Run a flow, or a plain function, from the command line; exit with 2 and one message for a user's mistake."""
+    """Run a flow, or a plain function; a user's mistake is one message and exit code 2, the world's fault code 1."""
     arguments = vars(_parser(function).parse_args())
     path, overrides = arguments.pop("project"), tuple(arguments.pop("set"))
-    errors = Console(stderr=True, soft_wrap=True, highlight=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     quieten()
     try:
         project = load(path, overrides)
         with tags("perennial", project.name):
             result = function(project, **{name: value for name, value in arguments.items() if value is not None})
-    except (ValueError, LogBroken) as error:
-        errors.print(f"error: {error}", markup=False, style="red")
+    except (ValueError, RuntimeError) as error:
+        errors.print(f"error: {error}", style="red")
         sys.exit(USERS_MISTAKE if isinstance(error, ValueError) else WORLDS_FAULT)
     show(result)
     logging.shutdown()

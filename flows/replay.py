@@ -13,7 +13,7 @@ from flows.retrain import retrain
 from flows.score import score
 from flows.watch import watch
 from models.reporting.year import Year
-from tasks.plan import due, plan_steps
+from tasks.plan import due, has_champion, plan_steps
 from tasks.publish import publish_report
 from tasks.report import summarise, write_year
 
@@ -25,8 +25,10 @@ def replay(project: ProjectRef) -> Year:
     first, *steps = plan_steps(project)
     retrain.fn(project, as_of=first, trigger="first champion")
     for as_of in steps:
-        score.fn(project, as_of)
-        watched = watch.fn(project, as_of)
+        watched = None
+        if has_champion(project):
+            score.fn(project, as_of)
+            watched = watch.fn(project, as_of)
         if trigger := due(project, watched, as_of):
             retrain.fn(project, as_of, trigger)
     year = summarise(project, steps[-1], time.monotonic() - started)

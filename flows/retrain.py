@@ -12,14 +12,14 @@ from tasks.decide import Attempt, begin, decide, decline, object_to
 from tasks.ingest import ingest, inspect
 from tasks.publish import publish_decision
 from tasks.report import write_decision
-from tasks.step import now
+from tasks.step import moment_of
 from tasks.train import train
 
 
 @flow(flow_run_name="retrain-{project.name}")
 def retrain(project: ProjectRef, as_of: Moment | None = None, trigger: str = "manual") -> Entry:
     """Train a challenger; promote it only if proven better."""
-    attempt = begin(project, as_of or now(), trigger)
+    attempt = begin(project, moment_of(as_of), trigger)
     if attempt.answer and attempt.is_published:
         return attempt.answer
     with track.tracked(project, "training", attempt.as_of):

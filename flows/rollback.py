@@ -14,9 +14,9 @@ from tasks.restore import restore
 
 
 @flow(flow_run_name="rollback-{project.name}")
-def rollback(project: ProjectRef, reason: str = "no reason given") -> Entry:
+def rollback(project: ProjectRef, reason: str = "no reason given", of: str | None = None) -> Entry:
     """Put the previous champion back; score uses it at once."""
-    entry = restore(project, f"rollback {flow_run.id}", reason)
+    entry = restore(project, f"rollback {flow_run.id}", reason, of)
     publish_decision(project, entry)
     write_decision(project, entry)
     return entry

@@ -8,13 +8,13 @@ from configs.schema import Moment, ProjectRef
 from flows.command import run
 from models.data.predictions import Batch
 from tasks.predict import predict
-from tasks.step import now
+from tasks.step import moment_of
 
 
-@flow(flow_run_name="score-{project.name}", validate_parameters=True)
+@flow(flow_run_name="score-{project.name}")
 def score(project: ProjectRef, as_of: Moment | None = None) -> Batch | None:
     """Score what came in since the last batch, once a row."""
-    return predict(project, as_of or now())
+    return predict(project, moment_of(as_of))
 
 
 if __name__ == "__main__":

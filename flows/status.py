@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from configs.schema import ProjectRef
 from flows.command import run
@@ -14,12 +15,12 @@ def status(project: ProjectRef, last: int = 10) -> None:
     """Show the champion and the last decisions."""
     registry = registry_of(project)
     state = registry.log.read()
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names and reasons come from outside
     if state.champion is None:
         console.print(f"{project.name} has no champion yet; run python -m flows.retrain or python -m flows.replay")
         return
     lineage, batch = registry.versions.lineage(state.champion), registry.predictions.last()
-    console.print(f"[bold]{project.name}[/bold]  champion {state.champion}  ({lineage['recipe']})")
+    console.print(Text(project.name, "bold"), f" champion {state.champion}  ({lineage['recipe']})")
     console.print(f"trained on {lineage['num_rows']:,} rows until {lineage['trained_until'][:10]}")
     if batch:
         console.print(

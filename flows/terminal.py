@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from models.data.predictions import Batch
 from models.monitoring.watches import Watched
@@ -52,7 +53,7 @@ def show(result: Any) -> None:
 
 @show.register
 def _(result: Year) -> None:
-    console = Console()
+    console = _console()
     first, last = result.first_and_last
     title = f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
     table = Table(title=title, box=None, padding=(0, 1), pad_edge=False)
@@ -69,9 +70,13 @@ def _(result: Year) -> None:
         console.print(f"Report: {result.report}", soft_wrap=True)
 
 
-def _cells(period: Period) -> list[str]:
+def _console(soft_wrap: bool = False) -> Console:
+    # Names, paths and reasons come from outside: a bracket in them is a bracket, and no markup.
+    return Console(soft_wrap=soft_wrap, markup=False, emoji=False)
+
+
+def _cells(period: Period) -> list[str | Text]:
     answer = period.decision.kind if period.decision else "–"
-    colour = ANSWER_COLOURS.get(answer)
     return [
         f"{period.end:%m-%d}",
         f"{period.num_rows:,}",
@@ -80,7 +85,7 @@ def _cells(period: Period) -> list[str]:
         _three(period.realised_log_loss),
         _three(period.static_log_loss),
         period.diagnosis,
-        f"[{colour}]{answer}[/]" if colour else answer,
+        Text(answer, ANSWER_COLOURS.get(answer, "")),
         period.champion.split("-")[0],
     ]
 
@@ -92,16 +97,16 @@ def _three(value: float | None) -> str:
 @show.register
 def _(result: Entry) -> None:
     colour = ANSWER_COLOURS.get(result.kind, "cyan")
-    Console(soft_wrap=True).print(f"[bold {colour}]{result.kind}[/] {result.version or ''}  {result.reason}")
+    _console(soft_wrap=True).print(Text(result.kind, f"bold {colour}"), f"{result.version or ''}  {result.reason}")
 
 
 @show.register
 def _(result: Watched) -> None:
-    Console(soft_wrap=True).print(f"[bold]{result.diagnosis.verdict}[/]  {result.diagnosis.reason}")
+    _console(soft_wrap=True).print(Text(result.diagnosis.verdict, "bold"), f" {result.diagnosis.reason}")
 
 
 @show.register
 def _(result: Batch) -> None:
-    Console(soft_wrap=True).print(
+    _console(soft_wrap=True).print(
         f"{result.num_rows:,} rows until {result.end:%Y-%m-%d %H:%M} UTC scored by {result.version}"
     )

@@ -10,13 +10,13 @@ from models.monitoring.watches import Watched
 from tasks import track
 from tasks.observe import keep, observe, recall
 from tasks.publish import publish_watch
-from tasks.step import now
+from tasks.step import moment_of
 
 
 @flow(flow_run_name="watch-{project.name}")
 def watch(project: ProjectRef, as_of: Moment | None = None) -> Watched | None:
     """Diagnose the champion from what it scored lately."""
-    as_of = as_of or now()
+    as_of = moment_of(as_of)
     if earlier := recall(project, as_of):
         return earlier
     watched = observe(project, as_of)

@@ -42,7 +42,7 @@ class Attempt:
 
 @step
 def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
-    """Open an attempt; a run that was killed finds what it had begun, and a broken feed forbids a new one."""
+    """Open an attempt, or find what a killed run had begun; a broken feed or a serving fault forbids a new one."""
     registry = registry_of(project)
     state, attempt = registry.log.read(), f"retrain {as_of.isoformat()}"
     registered = state.registered(attempt)
@@ -70,13 +70,11 @@ def object_to(
         return f"The rows new since the champion are not what it was trained on: {found}."
     if champion and not snapshot.num_new_rows:
         return "There are no labelled rows to learn from since the champion was trained, beyond those kept for judging."
-    gate, negatives = project.gate, snapshot.holdout_rows - snapshot.holdout_positives
-    needs = (
-        (snapshot.holdout_groups, gate.min_groups, "days"),
-        (snapshot.holdout_positives, gate.min_positives, "positives"),
-        (negatives, gate.min_negatives, "negatives"),
-    )
-    lacking = ", ".join(f"{found} {name} where {needed} are needed" for found, needed, name in needs if found < needed)
+    if snapshot.holdout_labelled_share < project.watch.min_mature_share:
+        arrived = f"{snapshot.holdout_labelled_share:.0%} of the labels of the holdout have arrived"
+        return f"Only {arrived}, and the rows that have one may be unlike the others."
+    num_negatives = snapshot.holdout_rows - snapshot.holdout_positives
+    lacking = _minima(project).lacking(snapshot.holdout_groups, snapshot.holdout_positives, num_negatives)
     return f"The holdout could not show anything: {lacking}." if lacking else None
 
 
@@ -107,17 +105,16 @@ def decide(project: Project, attempt: Attempt, snapshot: Snapshot, challenger: V
 def _judge(
     project: Project, registry: Registry, snapshot: Snapshot, challenger: VersionId, champion: VersionId | None
 ) -> Judgement:
-    columns, windows, gate = columns_of(project), snapshot.windows, project.gate
+    columns, windows = columns_of(project), snapshot.windows
     frame = registry.snapshots.read(snapshot)
     holdout = windows.holdout(frame, columns.time)
     labels, groups = holdout[columns.label].to_numpy(), days(holdout[columns.time], columns.timezone)
-    if (
-        champion
-        and registry.versions.trained_until(champion) + timedelta(days=project.embargo_days) > windows.holdout_start
-    ):
+    seen = {version: registry.versions.trained_until(version) for version in (champion, challenger) if version}
+    embargo = timedelta(days=project.embargo_days)
+    if spoilt := [version for version, until in seen.items() if until + embargo > windows.holdout_start]:
         return Judgement(
             "inconclusive",
-            f"The champion {champion} took over meanwhile and was trained on rows of this holdout.",
+            f"Rows of this holdout, or of the embargo before it, were used to train {' and '.join(spoilt)}.",
             num_rows=len(labels),
             num_groups=len(np.unique(groups)),
             num_positives=int(labels.sum()),
@@ -127,8 +124,8 @@ def _judge(
         _champion_scores(project, registry, frame, holdout, windows.train_end, champion),
         load_version(registry, challenger).model.predict(holdout),
         groups,
-        alpha=gate.alpha,
-        minima=Minima(gate.min_groups, gate.min_positives, gate.min_negatives),
+        alpha=project.gate.alpha,
+        minima=_minima(project),
         **(_against_champion(project) if champion else _against_constant(project)),
     )
 
@@ -147,6 +144,11 @@ def _champion_scores(
     # Without a champion the first model has to beat the share of positives among the rows it was trained on.
     prior = between(frame, columns.time, project.schedule.start, train_end)[columns.label].mean()
     return np.full(len(holdout), prior)
+
+
+def _minima(project: Project) -> Minima:
+    gate = project.gate
+    return Minima(gate.min_groups, gate.min_positives, gate.min_negatives)
 
 
 def _against_champion(project: Project) -> dict[str, Any]:

@@ -41,14 +41,20 @@ def inspect(project: Project, snapshot: Snapshot, champion: VersionId | None) ->
         return []
     registry, columns = registry_of(project), columns_of(project)
     version = load_version(registry, champion)
-    frame, windows = registry.snapshots.read(snapshot), snapshot.windows
+    frame = registry.snapshots.read(snapshot)
     new = frame[frame[columns.time] >= pd.Timestamp(version.trained_until)]
-    num_days = (windows.holdout_end - version.trained_until) / timedelta(days=1)
     expected = Expectations.from_json(version.extras["expectations.json"].decode())
-    return [check for check in check_quality(new, num_days, expected, limits_of(project)) if check.is_broken]
+    checks = check_quality(new, snapshot.new_rows_per_day, expected, limits_of(project))
+    return [check for check in checks if check.is_broken]
 
 
 def limits_of(project: Project) -> Limits:
     """What the project calls broken."""
     watch = project.watch
-    return Limits(watch.missing_share, watch.unseen_share, watch.out_of_range_share, watch.volume_ratio)
+    return Limits(
+        missing_share=watch.missing_share,
+        unseen_share=watch.unseen_share,
+        out_of_range_share=watch.out_of_range_share,
+        volume_ratio=watch.volume_ratio,
+        unscored_share=watch.unscored_share,
+    )

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import io
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
 
 from configs.schema import Project
-from models.data.contract import Columns, days, is_mature, read
+from models.data.contract import Columns, days, read
+from models.data.predictions import SCORE, with_scores
+from models.data.windows import between
 from models.monitoring.diagnosis import Evidence, diagnose
 from models.monitoring.drift import column_drift
 from models.monitoring.estimation import estimate_auc
-from models.monitoring.quality import Expectations, check_quality
+from models.monitoring.quality import Expectations, QualityCheck, check_quality, check_scored
 from models.monitoring.realised import Realised, realised
+from models.monitoring.reproduction import mismatch_share
 from models.monitoring.watches import Watched
-from models.registry.registry import Registry
-from models.registry.versions import Version, VersionId
+from models.registry.versions import Version
 from tasks.ingest import limits_of
 from tasks.step import columns_of, load_version, registry_of, step
 
@@ -28,21 +31,49 @@ REPLAY_ROWS = 2_000
 
 @step
 def observe(project: Project, as_of: datetime) -> Watched | None:
-    """Look at what the champion scored in the last days before `as_of`. None when it has scored nothing."""
+    """Look at what the champion scored in the last days before `as_of`. None when it has scored no batch.
+
+    Quality, inputs and the estimate are those of the newest rows; performance is that of as many days whose labels are
+    due, which lie further back by the label delay.
+    """
     registry, columns = registry_of(project), columns_of(project)
-    champion = registry.log.read().champion
-    scored = _scored(registry, champion, as_of - timedelta(days=project.watch.window_days), as_of) if champion else None
-    if champion is None or scored is None:
+    window, champion = timedelta(days=project.watch.window_days), registry.log.read().champion
+    batches = [
+        batch
+        for batch in registry.predictions.overlapping(as_of - columns.label_delay - window, as_of)
+        if batch.version == champion
+    ]
+    if champion is None or not batches:
         return None
-    start = scored["event_time"].min().to_pydatetime()
-    frame = read(project.data.source.build(), columns, start, as_of, as_of)
-    version = load_version(registry, champion)
-    evidence = _gather(project, columns, version, frame, scored, start, as_of)
+    first, until = max(batches[0].start, as_of - columns.label_delay - window), min(batches[-1].end, as_of)
+    frame = read(project.data.source.build(), columns, first, until, as_of)
+    scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
+    seen = Seen(
+        rows=frame,
+        scored=with_scores(frame, columns.id, scored),
+        start=max(first, as_of - window),
+        until=until,
+        due=as_of - columns.label_delay,
+    )
+    evidence = _gather(project, columns, load_version(registry, champion), seen)
+    watch = project.watch
     diagnosis = diagnose(
-        evidence, project.watch.harm, project.watch.alpha, project.watch.min_mature_share, project.gate.min_groups
+        evidence, watch.harm, watch.alpha, watch.min_mature_share, project.gate.min_groups, watch.mismatch_share
     )
     logger.info("%s: %s", diagnosis.verdict, diagnosis.reason)
-    return Watched(as_of, start, champion, len(scored), evidence, diagnosis)
+    num_rows = len(between(seen.scored, columns.time, seen.start, until))
+    return Watched(as_of, seen.start, champion, num_rows, evidence, diagnosis)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Rows of the source, those of them with the champion's score, and where the newest and the due ones lie."""
+
+    rows: pd.DataFrame
+    scored: pd.DataFrame
+    start: datetime
+    until: datetime
+    due: datetime
 
 
 def recall(project: Project, as_of: datetime) -> Watched | None:
@@ -56,48 +87,32 @@ def keep(project: Project, watched: Watched) -> Watched:
     return registry_of(project).watches.add(watched)
 
 
-def _scored(registry: Registry, champion: VersionId, start: datetime, end: datetime) -> pd.DataFrame | None:
-    batches = [batch for batch in registry.predictions.overlapping(start, end) if batch.version == champion]
-    if not any(batch.num_rows for batch in batches):
-        return None
-    rows = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
-    rows = rows[(rows["event_time"] >= pd.Timestamp(start)) & (rows["event_time"] < pd.Timestamp(end))]
-    return rows if len(rows) else None
-
-
-def _gather(
-    project: Project,
-    columns: Columns,
-    version: Version,
-    frame: pd.DataFrame,
-    scored: pd.DataFrame,
-    start: datetime,
-    as_of: datetime,
-) -> Evidence:
+def _gather(project: Project, columns: Columns, version: Version, seen: Seen) -> Evidence:
     reference = pd.read_parquet(io.BytesIO(version.extras["reference.parquet"]))
-    expected = Expectations.from_json(version.extras["expectations.json"].decode())
-    both = frame.merge(
-        scored[["id", "score"]], left_on=columns.id, right_on="id", how="inner", suffixes=("", "_scored")
-    )
-    sample = both.iloc[:: max(1, len(both) // REPLAY_ROWS)]
-    due = both[is_mature(both, columns, as_of)]
-    watch, has_reference = project.watch, reference[columns.label].nunique() == 2
+    newest = between(seen.rows, columns.time, seen.start, seen.until)
+    scored = between(seen.scored, columns.time, seen.start, seen.until)
+    window = timedelta(days=project.watch.window_days)
+    due = between(seen.scored, columns.time, seen.due - window, seen.due)
+    numbers, categories = tuple(version.model.encoder.numbers), tuple(version.model.encoder.categories)
+    sample = scored.iloc[:: max(1, len(scored) // REPLAY_ROWS)]
+    again = version.model.predict(sample)  # first: it says clearly when a column of the version is gone
+    labels, scores = reference[columns.label].to_numpy(), reference[SCORE].to_numpy()
+    has_reference, threshold = len(np.unique(labels)) == 2, project.watch.drift_distance
     return Evidence(
-        quality=tuple(check_quality(frame, (as_of - start) / timedelta(days=1), expected, limits_of(project))),
-        drift=tuple(
-            column_drift(reference, frame, columns.numbers, columns.categories, watch.drift_distance)
-            if len(frame)
-            else ()
-        ),
-        estimate=estimate_auc(
-            reference[columns.label].to_numpy(), reference["score"].to_numpy(), scored["score"].to_numpy()
-        )
-        if has_reference
-        else None,
+        quality=(*_quality(project, version, newest, seen), check_scored(len(newest), len(scored), limits_of(project))),
+        drift=tuple(column_drift(reference, newest, numbers, categories, threshold)) if len(newest) else (),
+        estimate=estimate_auc(labels, scores, scored[SCORE].to_numpy()) if has_reference and len(scored) else None,
         realised=_realised(columns, due, reference) if has_reference else None,
         labelled_share=float(due[columns.label].notna().mean()) if len(due) else None,
-        replay_difference=float(np.abs(version.model.predict(sample) - sample["score"]).max()) if len(sample) else 0.0,
+        mismatch_share=mismatch_share(sample[SCORE].to_numpy(), again),
     )
+
+
+def _quality(project: Project, version: Version, newest: pd.DataFrame, seen: Seen) -> list[QualityCheck]:
+    expected = Expectations.from_json(version.extras["expectations.json"].decode())
+    num_days = (seen.until - seen.start) / timedelta(days=1)
+    # Within a day there is night and noon: a span shorter than that says nothing of the rows a day.
+    return check_quality(newest, len(newest) / num_days if num_days >= 1 else None, expected, limits_of(project))
 
 
 def _realised(columns: Columns, due: pd.DataFrame, reference: pd.DataFrame) -> Realised | None:
@@ -106,9 +121,9 @@ def _realised(columns: Columns, due: pd.DataFrame, reference: pd.DataFrame) -> R
         return None
     return realised(
         labelled[columns.label].to_numpy(),
-        labelled["score"].to_numpy(),
+        labelled[SCORE].to_numpy(),
         days(labelled[columns.time], columns.timezone),
         reference[columns.label].to_numpy(),
-        reference["score"].to_numpy(),
+        reference[SCORE].to_numpy(),
         days(reference[columns.time], columns.timezone),
     )

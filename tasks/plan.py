@@ -6,9 +6,10 @@ import hashlib
 from datetime import datetime, timedelta
 
 from configs.schema import Project
+from models.data.contract import read
 from models.monitoring.triggers import retrain_trigger
 from models.monitoring.watches import Watched
-from tasks.step import now, registry_of, step
+from tasks.step import columns_of, now, registry_of, step
 
 
 @step
@@ -37,8 +38,9 @@ def plan_steps(project: Project) -> list[datetime]:
 
 def due(project: Project, watched: Watched | None, as_of: datetime) -> str | None:
     """Why a retrain is to be tried at `as_of`, or None."""
-    tried = [entry for entry in registry_of(project).log.read().entries if entry.attempt.startswith("retrain ")]
-    earlier = [datetime.fromisoformat(entry.as_of) for entry in tried if datetime.fromisoformat(entry.as_of) < as_of]
+    entries = registry_of(project).log.read().entries
+    begun = [entry for entry in entries if entry.attempt.startswith("retrain ") and entry.kind != "declined"]
+    earlier = [datetime.fromisoformat(entry.as_of) for entry in begun if datetime.fromisoformat(entry.as_of) < as_of]
     return retrain_trigger(
         watched.diagnosis if watched else None,
         max(earlier, default=None),
@@ -47,8 +49,14 @@ def due(project: Project, watched: Watched | None, as_of: datetime) -> str | Non
     )
 
 
+def has_champion(project: Project) -> bool:
+    """Whether a model of the project is in force."""
+    return registry_of(project).log.read().champion is not None
+
+
 def _last_event(project: Project) -> datetime:
-    frame = project.data.source.build()(project.schedule.first_champion, now())
+    moment = now()
+    frame = read(project.data.source.build(), columns_of(project), project.schedule.first_champion, moment, moment)
     if frame.empty:
         raise ValueError(
             f"the source has no rows after schedule.first_champion={project.schedule.first_champion:%Y-%m-%d}; "

@@ -43,7 +43,7 @@ def publish_watch(project: Project, watched: Watched) -> None:
         "estimated_auc": estimate.auc if estimate else None,
         "realised_auc": performance.auc if performance else None,
         "realised_log_loss": performance.log_loss if performance else None,
-        "replay_difference": watched.evidence.replay_difference,
+        "mismatch_share": watched.evidence.mismatch_share,
     }
     track.log({name: value for name, value in numbers.items() if value is not None})
     create_table_artifact(

@@ -11,13 +11,15 @@ import pandas as pd
 
 from configs.schema import Project
 from models.data.contract import Columns, read
-from models.data.predictions import Batch
+from models.data.predictions import SCORE, Batch, with_scores
 from models.evaluation.metrics import auc, log_loss
 from models.registry.log import Entry
 from models.registry.registry import Registry
 from models.reporting.pages import decision_file, decision_page, year_page
 from models.reporting.year import Period, Year
 from tasks.step import columns_of, load_version, registry_of, step
+
+STATIC = "__static"  # the score of the first champion, had it never been retrained
 
 
 @step
@@ -42,13 +44,15 @@ def summarise(project: Project, end: datetime, seconds: float | None) -> Year:
     """What the replay came to, judged once every label has arrived, against the first champion never retrained."""
     registry, columns = registry_of(project), columns_of(project)
     state, batches = registry.log.read(), registry.predictions.overlapping(project.schedule.first_champion, end)
-    assert state.first_champion is not None
+    if state.first_champion is None or not batches:
+        reasons = [entry.reason for entry in state.entries if entry.kind != "registered"]
+        raise ValueError(f"no model of {project.name} passed the gate in the whole replay: {reasons[-1]}")
     frame = read(
         project.data.source.build(), columns, batches[0].start, end, end + 2 * columns.label_delay + timedelta(1)
     )
     scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
-    frame = frame.merge(scored[["id", "score"]], left_on=columns.id, right_on="id", suffixes=("", "_scored"))
-    frame["static_score"] = load_version(registry, state.first_champion).model.predict(frame)
+    frame = with_scores(frame, columns.id, scored)
+    frame[STATIC] = load_version(registry, state.first_champion).model.predict(frame)
     labelled = frame[frame[columns.label].notna()]
     labels = labelled[columns.label].to_numpy()
     return Year(
@@ -56,8 +60,8 @@ def summarise(project: Project, end: datetime, seconds: float | None) -> Year:
         label=columns.label,
         periods=tuple(_period(registry, columns, batch, labelled, state.entries) for batch in batches),
         entries=state.entries,
-        log_loss=log_loss(labels, labelled["score"].to_numpy()).value,
-        static_log_loss=log_loss(labels, labelled["static_score"].to_numpy()).value,
+        log_loss=log_loss(labels, labelled[SCORE].to_numpy()).value,
+        static_log_loss=log_loss(labels, labelled[STATIC].to_numpy()).value,
         seconds=seconds,
     )
 
@@ -86,10 +90,10 @@ def _period(
         estimated_auc=estimate.auc if estimate else None,
         estimated_lower=estimate.lower if estimate else None,
         estimated_upper=estimate.upper if estimate else None,
-        realised_auc=area("score"),
-        realised_log_loss=loss("score"),
-        static_auc=area("static_score"),
-        static_log_loss=loss("static_score"),
+        realised_auc=area(SCORE),
+        realised_log_loss=loss(SCORE),
+        static_auc=area(STATIC),
+        static_log_loss=loss(STATIC),
         diagnosis=watched.diagnosis.verdict if watched else "not watched",
         diagnosis_reason=watched.diagnosis.reason if watched else "",
         decision=decisions[0] if decisions else None,

@@ -13,6 +13,7 @@ from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
 from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
 from torch import nn
 
 from configs.component import Component
@@ -45,6 +46,18 @@ def step(function: Callable[P, R]) -> Task[P, R]:
 def now() -> datetime:
     """The clock, read here and nowhere below."""
     return datetime.now(UTC)
+
+
+def moment_of(as_of: datetime | None) -> datetime:
+    """The moment for which a flow runs: as asked, or as scheduled, which stays the same when the run is tried again.
+
+    Raises `ValueError` for a moment in the future, up to which nothing can be known.
+    """
+    if as_of is None:
+        return min(datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), UTC), now())
+    if as_of > now():
+        raise ValueError(f"as_of={as_of.isoformat()} lies in the future; leave it out to mean now")
+    return as_of
 
 
 def registry_of(project: Project) -> Registry:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import platform
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from importlib.metadata import version as installed
 from typing import Any
 
@@ -14,11 +14,12 @@ import pandas as pd
 import torch
 
 from configs.schema import Project
+from models.data.predictions import SCORE
 from models.data.snapshots import Snapshot
 from models.data.windows import between
 from models.monitoring.quality import Expectations
 from models.registry.registry import Registry
-from models.registry.versions import VersionId
+from models.registry.versions import Version, VersionId
 from models.training.fit import FitSettings
 from models.training.recipes import Trained, finetune, scratch
 from tasks import track
@@ -46,7 +47,7 @@ def train(project: Project, snapshot: Snapshot, champion: VersionId | None, atte
         "device": _device(project),
         "history": trained.history,
     }
-    registry.log.append(
+    entry = registry.log.append(
         "registered",
         f"Trained by {trained.recipe} on {trained.num_rows:,} rows.",
         attempt=attempt,
@@ -56,14 +57,16 @@ def train(project: Project, snapshot: Snapshot, champion: VersionId | None, atte
         now=now(),
         evidence=evidence,
     )
-    return version
+    assert entry.version is not None
+    return entry.version  # of two processes with the same attempt, that of the one that was first
 
 
 def _train(
     project: Project, registry: Registry, snapshot: Snapshot, frame: pd.DataFrame, champion: VersionId | None
 ) -> Trained:
     columns, training, windows = columns_of(project), project.training, snapshot.windows
-    if champion is None or training.recipe == "scratch":
+    parent = load_version(registry, champion) if champion and training.recipe == "finetune" else None
+    if parent is None or not _continues(project, parent):
         return scratch(
             lambda inputs: build_network(training.network.class_path, training.network.init_args, inputs),
             windows.train(frame, columns.time),
@@ -74,7 +77,7 @@ def _train(
             _settings(project, training.epochs, training.learning_rate, patience=training.patience),
             on_epoch=track.log,
         )
-    parent, tune = load_version(registry, champion), training.finetune
+    tune = training.finetune
     return finetune(
         parent.model,
         new=between(frame, columns.time, parent.trained_until, windows.train_end),
@@ -84,6 +87,13 @@ def _train(
         settings=_settings(project, tune.epochs, tune.learning_rate, ema_decay=tune.ema_decay),
         on_epoch=track.log,
     )
+
+
+def _continues(project: Project, parent: Version) -> bool:
+    """Whether the YAML still asks for the network and the features that the champion has: else only scratch can."""
+    columns, wanted = columns_of(project), project.training.network.model_dump(mode="json")
+    has = (tuple(parent.model.encoder.numbers), tuple(parent.model.encoder.categories))
+    return parent.network == wanted and has == (columns.numbers, columns.categories)
 
 
 def _settings(project: Project, epochs: int, learning_rate: float, **kind: Any) -> FitSettings:
@@ -110,12 +120,11 @@ def _save(
 ) -> VersionId:
     columns, windows = columns_of(project), snapshot.windows
     seen = between(frame, columns.time, windows.train_start, windows.train_end)
-    num_days = (windows.train_end - windows.train_start) / timedelta(days=1)
-    expectations = Expectations.learn(seen, num_days, columns.numbers, columns.categories)
+    expectations = Expectations.learn(seen, snapshot.rows_per_day, columns.numbers, columns.categories)
     holdout = windows.holdout(frame, columns.time)
     reference = holdout.sample(min(len(holdout), REFERENCE_ROWS), random_state=project.training.seed).sort_index()
     buffer = io.BytesIO()
-    reference.assign(score=trained.model.predict(reference)).to_parquet(buffer, compression="zstd", index=False)
+    reference.assign(**{SCORE: trained.model.predict(reference)}).to_parquet(buffer, compression="zstd", index=False)
     return registry.versions.save(
         trained.model,
         network=project.training.network.model_dump(mode="json"),

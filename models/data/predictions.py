@@ -15,7 +15,14 @@ from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
 METADATA_KEY = b"perennial"
+SCORE = "__score"  # the champion's score beside a user's columns, of which one may well be called "score"
 NAME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
+
+
+def with_scores(frame: pd.DataFrame, id: str, scored: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `frame` that have a prediction in `scored`, in order, with it in the column `SCORE`."""
+    scores = scored[["id", "score"]].set_axis(["__id", SCORE], axis=1)
+    return frame.merge(scores, left_on=id, right_on="__id", how="inner").drop(columns="__id")
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ class Predictions:
     def overlapping(self, start: datetime, end: datetime) -> list[Batch]:
         """Batches with any moment in `[start, end)`, in order."""
         starts = self.starts()
-        ends = [*starts[1:], datetime.max.replace(tzinfo=UTC)]
+        ends = [*starts[1:], datetime.max.replace(tzinfo=UTC)][: len(starts)]
         candidates = [first for first, last in zip(starts, ends, strict=True) if first < end and last > start]
         return [batch for batch in map(self.describe, candidates) if batch.end > start]
 

@@ -5,24 +5,32 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 
 from models.data.contract import Columns, days
-from models.data.windows import Windows
+from models.data.windows import Windows, between
 from models.registry.storage import Storage
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where the rows lie, how they are cut, and how much there is to learn from and to judge by."""
+    """Where the rows lie, how they are cut, and how much there is to learn from and to judge by.
+
+    Only labelled rows are kept. `rows_per_day` (of the training window) and `new_rows_per_day` (since the champion was
+    trained) count the others too.
+    """
 
     id: str
     windows: Windows
     num_rows: int
     num_new_rows: int
+    rows_per_day: float
+    new_rows_per_day: float
     holdout_rows: int
+    holdout_labelled_share: float
     holdout_groups: int
     holdout_positives: int
 
@@ -44,22 +52,25 @@ class Snapshots:
             columns: what they mean.
             new_from: rows from here on are new to the champion; None without a champion.
         """
-        frame = frame[frame[columns.label].notna()].reset_index(drop=True)
+        everything, frame = frame, frame[frame[columns.label].notna()].reset_index(drop=True)
         buffer = io.BytesIO()
         frame.to_parquet(buffer, compression="zstd", index=False)
         content = buffer.getvalue()
         snapshot = hashlib.sha256(content).hexdigest()[:16]
         self.storage.create(self._path(snapshot), content)
-        holdout = windows.holdout(frame, columns.time)
-        is_new = (frame[columns.time] < pd.Timestamp(windows.train_end)) & (
-            frame[columns.time] >= (new_from or pd.Timestamp(windows.train_start))
-        )
+        first_new = windows.train_start if new_from is None else new_from.to_pydatetime()
+        holdout, due = windows.holdout(frame, columns.time), windows.holdout(everything, columns.time)
+        seen = between(everything, columns.time, windows.train_start, windows.train_end)
+        new = between(everything, columns.time, first_new, windows.holdout_end)
         return Snapshot(
             id=snapshot,
             windows=windows,
             num_rows=len(frame),
-            num_new_rows=int(is_new.sum()),
+            num_new_rows=len(between(frame, columns.time, first_new, windows.train_end)),
+            rows_per_day=len(seen) / ((windows.train_end - windows.train_start) / timedelta(days=1)),
+            new_rows_per_day=len(new) / ((windows.holdout_end - first_new) / timedelta(days=1)),
             holdout_rows=len(holdout),
+            holdout_labelled_share=len(holdout) / len(due) if len(due) else 0.0,
             holdout_groups=len(np.unique(days(holdout[columns.time], columns.timezone))),
             holdout_positives=int(holdout[columns.label].sum()),
         )

@@ -54,6 +54,11 @@ def plan_windows(
     holdout_start = holdout_end - holdout
     if champion_trained_until is not None:
         holdout_start = max(holdout_start, champion_trained_until + embargo)
+    if holdout_start >= holdout_end:
+        raise ValueError(
+            f"no rows are left to judge by: labels are known until {holdout_end:%Y-%m-%d %H:%M}, and the champion was "
+            f"trained until {champion_trained_until:%Y-%m-%d %H:%M}; wait for labels"
+        )
     train_end = holdout_start - embargo
     validation_start = train_end - validation
     if validation_start <= start:

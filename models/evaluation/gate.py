@@ -26,6 +26,17 @@ class Minima:
     positives: int = 50
     negatives: int = 50
 
+    def lacking(self, num_groups: int, num_positives: int, num_negatives: int) -> str:
+        """What a holdout with so much has too little of, in words; empty when nothing is lacking."""
+        counts = (
+            ("groups", num_groups, self.groups),
+            ("positives", num_positives, self.positives),
+            ("negatives", num_negatives, self.negatives),
+        )
+        return ", ".join(
+            f"{found} {name} where {needed} are needed" for name, found, needed in counts if found < needed
+        )
+
 
 @dataclass(frozen=True)
 class Guardrail:
@@ -95,7 +106,7 @@ def judge(
     """
     num_groups, num_positives = len(np.unique(groups)), int((labels == 1).sum())
     size = (len(labels), num_groups, num_positives)
-    if lacking := _lacking(labels, num_groups, num_positives, minima):
+    if lacking := minima.lacking(num_groups, num_positives, int((labels == 0).sum())):
         return Judgement("inconclusive", f"The holdout is too small to judge: {lacking}.", *size)
     main = compare(primary, labels, champion, challenger, groups)
     tests = [_superiority(main, alpha, min_gain)]
@@ -113,16 +124,6 @@ def rows_needed(standard_error: float, num_rows: int, gain: float, alpha: float)
     6183
     """
     return math.ceil(num_rows * ((stats.norm.isf(alpha) + stats.norm.ppf(POWER)) * standard_error / gain) ** 2)
-
-
-def _lacking(labels: np.ndarray, num_groups: int, num_positives: int, minima: Minima) -> str:
-    num_negatives = int((labels == 0).sum())
-    counts = (
-        ("groups", num_groups, minima.groups),
-        ("positives", num_positives, minima.positives),
-        ("negatives", num_negatives, minima.negatives),
-    )
-    return ", ".join(f"{found} {name} where {needed} are needed" for name, found, needed in counts if found < needed)
 
 
 def _superiority(comparison: Comparison, alpha: float, min_gain: float) -> Test:

@@ -14,7 +14,6 @@ from models.monitoring.realised import Realised
 Verdict = Literal[
     "healthy", "benign_shift", "harmful_shift", "concept_change", "broken_feed", "serving_fault", "labels_needed"
 ]
-REPLAY_TOLERANCE = 1e-4  # float32 sums in another order differ by less
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Evidence:
     estimate: Estimate | None
     realised: Realised | None
     labelled_share: float | None
-    replay_difference: float
+    mismatch_share: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,14 @@ class Diagnosis:
         return self.verdict in ("broken_feed", "serving_fault")
 
 
-def diagnose(evidence: Evidence, harm: float, alpha: float, min_labelled_share: float, min_groups: int) -> Diagnosis:
+def diagnose(
+    evidence: Evidence,
+    harm: float,
+    alpha: float,
+    min_labelled_share: float,
+    min_groups: int,
+    mismatch_share: float,
+) -> Diagnosis:
     """Weigh the evidence in the order in which it can be trusted: feed, serving, labels, performance, inputs.
 
     Args:
@@ -56,14 +62,15 @@ def diagnose(evidence: Evidence, harm: float, alpha: float, min_labelled_share: 
         alpha: level at which the rise must be above zero.
         min_labelled_share: share of due labels that must have arrived.
         min_groups: days with labels that a verdict on performance needs.
+        mismatch_share: share of logged scores that need not be reproduced, such as those of rows corrected since.
     """
     broken = [check.sentence for check in evidence.quality if check.is_broken]
     if broken:
         return Diagnosis("broken_feed", f"The feed is not what the champion was trained on: {_few(broken)}.")
-    if not evidence.replay_difference <= REPLAY_TOLERANCE:  # NaN, of scores that are none, is a fault too
+    if evidence.mismatch_share > mismatch_share:
         return Diagnosis(
             "serving_fault",
-            f"The champion no longer reproduces its logged scores (difference {evidence.replay_difference:.2g}): "
+            f"The champion no longer reproduces {evidence.mismatch_share:.1%} of its logged scores: "
             "its code or its features have changed.",
         )
     moved = [f"{column.column} ({column.distance:.2f})" for column in evidence.drift if column.has_moved]

@@ -23,10 +23,10 @@ class Expectations:
     values: dict[str, tuple[str, ...]]
 
     @classmethod
-    def learn(cls, frame: pd.DataFrame, num_days: float, numbers: Sequence[str], categories: Sequence[str]) -> Self:
-        """Learn from the training rows, which span `num_days`."""
+    def learn(cls, frame: pd.DataFrame, rows_per_day: float, numbers: Sequence[str], categories: Sequence[str]) -> Self:
+        """Learn from training rows; `rows_per_day` counts those without a label too."""
         return cls(
-            rows_per_day=len(frame) / num_days,
+            rows_per_day=rows_per_day,
             missing_share={name: float(frame[name].isna().mean()) for name in (*numbers, *categories)},
             ranges={
                 name: (float(frame[name].min()), float(frame[name].max()))
@@ -57,6 +57,7 @@ class Limits:
     unseen_share: float
     out_of_range_share: float
     volume_ratio: float
+    unscored_share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,23 @@ class QualityCheck:
         return f"{self.name}{f' of {self.column}' if self.column else ''} is {self.found:.3g} (limit {self.limit:.3g})"
 
 
-def check_quality(frame: pd.DataFrame, num_days: float, expected: Expectations, limits: Limits) -> list[QualityCheck]:
-    """Check a batch that spans `num_days` against what training looked like, every check of every column."""
-    rate = len(frame) / num_days
-    checks = [
-        _above("rows a day", None, rate, expected.rows_per_day * limits.volume_ratio),
-        _below("rows a day", None, rate, expected.rows_per_day / limits.volume_ratio),
-    ]
+def check_quality(
+    frame: pd.DataFrame, rows_per_day: float | None, expected: Expectations, limits: Limits
+) -> list[QualityCheck]:
+    """Check rows against what training looked like: their number, and every check of every column.
+
+    Args:
+        frame: the rows; a column that training did not have is not checked.
+        rows_per_day: their number a day, labelled or not; None when the span is too short to say.
+        expected: what training looked like.
+        limits: how far from it is broken.
+    """
+    checks = []
+    if rows_per_day is not None:
+        checks += [
+            _above("rows a day", None, rows_per_day, expected.rows_per_day * limits.volume_ratio),
+            _below("rows a day", None, rows_per_day, expected.rows_per_day / limits.volume_ratio),
+        ]
     if frame.empty:
         return checks
     for name, share in expected.missing_share.items():
@@ -94,6 +105,12 @@ def check_quality(frame: pd.DataFrame, num_days: float, expected: Expectations, 
         unseen = frame[name].notna() & ~frame[name].isin(values)
         checks.append(_above("share of unseen values", name, float(unseen.mean()), limits.unseen_share))
     return checks
+
+
+def check_scored(num_rows: int, num_scored: int, limits: Limits) -> QualityCheck:
+    """Check how many rows of windows that were scored have no prediction: they arrived too late, or were lost."""
+    share = 1 - num_scored / num_rows if num_rows else 0.0
+    return _above("share of rows without a prediction", None, share, limits.unscored_share)
 
 
 def _above(name: str, column: str | None, found: float, limit: float) -> QualityCheck:

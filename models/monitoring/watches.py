@@ -48,7 +48,7 @@ class Watched:
                 estimate=Estimate(**evidence["estimate"]) if evidence["estimate"] else None,
                 realised=Realised(**evidence["realised"]) if evidence["realised"] else None,
                 labelled_share=evidence["labelled_share"],
-                replay_difference=evidence["replay_difference"],
+                mismatch_share=evidence["mismatch_share"],
             ),
             diagnosis=Diagnosis(**content["diagnosis"]),
         )

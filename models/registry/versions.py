@@ -27,6 +27,7 @@ class Version:
 
     id: VersionId
     model: Model
+    network: Mapping[str, Any]
     lineage: Mapping[str, Any]
     extras: Mapping[str, bytes]
 
@@ -100,7 +101,7 @@ class Versions:
                 f"the weights of version {version} do not fit {network['class_path']}; "
                 f"its code has changed since the version was trained: {error}"
             ) from error
-        return Version(version, Model(encoder, module.eval()), lineage, files)
+        return Version(version, Model(encoder, module.eval()), network, lineage, files)
 
     def lineage(self, version: VersionId) -> Mapping[str, Any]:
         """What a version was made from, without loading its weights. Raises as `load` does."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from torch import nn
 
@@ -51,7 +53,7 @@ def fit(
     arguments alone.
 
     Raises:
-        ValueError: without training rows, or with patience and no validation rows.
+        ValueError: without training rows, with patience and no validation rows, or without such an accelerator.
         RuntimeError: when the loss or the weights are no longer finite.
     """
     if not len(train):
@@ -61,17 +63,7 @@ def fit(
     progress = Progress(name, on_epoch)
     with _quiet(), seeded(settings.seed):
         module = BinaryClassifier(network, settings.learning_rate, settings.weight_decay)
-        trainer = L.Trainer(
-            max_epochs=settings.epochs,
-            accelerator=settings.accelerator,
-            devices=1,
-            callbacks=[*_callbacks(settings), progress],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-        )
+        trainer = _trainer(settings, [*_callbacks(settings), progress])
         device = trainer.strategy.root_device
         batches = Batches(train.to(device), settings.batch_size, settings.seed)
         held_out = Batches(validation.to(device), VALIDATION_BATCH_SIZE) if validation is not None else None
@@ -93,6 +85,27 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
+
+
+def _trainer(settings: FitSettings, callbacks: list[Callback]) -> L.Trainer:
+    try:
+        return L.Trainer(
+            max_epochs=settings.epochs,
+            accelerator=settings.accelerator,
+            devices=1,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+    except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # absent, not installed, unknown
+        here = sorted(name for name, each in AcceleratorRegistry.items() if each["accelerator"].is_available())
+        raise ValueError(
+            f"training.accelerator={settings.accelerator!r} cannot be used here; "
+            f"set it to {' or '.join(['auto', *here])} ({error})"
+        ) from error
 
 
 def _callbacks(settings: FitSettings) -> list[Callback]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from configs.component import Component, resolve
+from configs.component import Component, NetworkComponent, SourceComponent, resolve
+from configs.schema import Data, Training
 
 OWN = """
 import torch
@@ -21,6 +22,15 @@ class Line(torch.nn.Module):
 
 def make_line(inputs, **settings):
     return Line(inputs, **settings)
+
+
+class Table:
+    def __init__(self, name: str, rows: int = 3):
+        self.rows = range(int(rows))
+
+
+def nothing():
+    return None
 
 
 NUMBER = 3
@@ -55,6 +65,81 @@ def test_a_misspelt_argument_is_refused_with_those_that_there_are(own: str) -> N
         ValidationError, match=r"init_args of own_component\.Line has 'slop'; it takes inputs, slope, of"
     ):
         Component(class_path=f"{own}.Line", init_args={"slop": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "init_args", "message"),
+    [
+        (SourceComponent, "Table", {}, r"init_args of own_component\.Table: missing .* 'name'; .* may have name, rows"),
+        (
+            SourceComponent,
+            "Line",
+            {},
+            "argument: 'inputs'; init_args may have inputs, slope, offset",
+        ),
+        (
+            NetworkComponent,
+            "Line",
+            {"inputs": 3},
+            "values for argument 'inputs'; init_args may have slope, offset",
+        ),
+        (NetworkComponent, "make_line", {"inputs": 3}, r"for argument 'inputs'; init_args may have \*\*settings"),
+        (
+            NetworkComponent,
+            "nothing",
+            {},
+            "too many positional arguments; init_args may have nothing, and the first argument comes",
+        ),
+    ],
+)
+def test_arguments_are_checked_against_what_the_class_will_be_called_with(
+    own: str, kind: object, name: str, init_args: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TypeAdapter(kind).validate_python({"class_path": f"{own}.{name}", "init_args": init_args})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "init_args"),
+    [
+        (SourceComponent, "Table", {"name": "customers"}),
+        (SourceComponent, "nothing", {}),
+        (NetworkComponent, "Line", {"offset": 1.0}),
+        (NetworkComponent, "make_line", {"slope": 1.0}),
+    ],
+)
+def test_what_can_be_called_is_accepted(own: str, kind: object, name: str, init_args: dict[str, object]) -> None:
+    TypeAdapter(kind).validate_python({"class_path": f"{own}.{name}", "init_args": init_args})
+
+
+def test_a_project_is_checked_for_both(own: str) -> None:
+    with pytest.raises(ValidationError, match=r"models\.data\.source\.Parquet: missing .* 'path'; .* path, time"):
+        Data.model_validate({"source": {"class_path": "models.data.source.Parquet"}, "label": "y", "numbers": ["x"]})
+    with pytest.raises(ValidationError, match="multiple values for argument 'inputs'"):
+        Training.model_validate({"network": {"class_path": f"{own}.Line", "init_args": {"inputs": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("init_args", "message"),
+    [
+        (
+            {"name": "a", "rows": "three"},
+            r"own_component\.Table cannot be built with .*'three'.*: invalid literal",
+        ),
+        ({"name": "a", "rows": [1]}, r"own_component\.Table cannot be built with .*'rows': \[1\].*: int\(\) argument"),
+        ({}, r"own_component\.Table cannot be built with init_args={}: .* missing 1 required .* 'name'"),
+    ],
+)
+def test_what_the_constructor_refuses_is_told_with_what_it_was_given(
+    own: str, init_args: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Component(class_path=f"{own}.Table", init_args=init_args).build()
+
+
+def test_a_class_without_a_signature_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"class_path='builtins\.dict': no signature found"):
+        Component(class_path="builtins.dict")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ import pandas as pd
 import pytest
 from prefect import flow
 
+from configs.schema import Project
+from flows.command import run
 from flows.retrain import retrain
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
@@ -51,6 +54,11 @@ def _misspell(folder: Path) -> None:
     yaml.write_text(yaml.read_text().replace("min_gain", "min_gian"))
 
 
+def _write_a_number_in_words(folder: Path) -> None:
+    yaml = folder / "churn.yaml"
+    yaml.write_text(yaml.read_text().replace("hidden: 16", "hidden: sixteen"))
+
+
 def _change_a_weight(folder: Path) -> None:
     storage = folder / ".perennial"
     champion = Registry.open(storage, "churn").log.read().champion
@@ -80,6 +88,9 @@ NEW_PROJECT = {
     ),
     "an id that repeats": Mistake(
         _rewrite(lambda rows: rows.assign(id=rows["id"] // 2)), FIRST, ("repeat an id", "first id=0", "data.id")
+    ),
+    "a number in words": Mistake(
+        _write_a_number_in_words, FIRST, ("own_network.Linear cannot be built with", "{'hidden': 'sixteen'}")
     ),
     "a number that became text": Mistake(
         _rewrite(lambda rows: rows.assign(age="old")), FIRST, ("'age'", "was a number and holds 'old'", "categories")
@@ -143,6 +154,14 @@ def test_a_mistake_ends_with_one_message_that_names_it(
             ("--set", "training.network.init_args={width: 3}"),
             ("training.network", "own_network.Linear", "'width'", "it takes inputs, hidden"),
         ),
+        (
+            ("--set", "training.network.init_args={inputs: 3}"),
+            ("training.network", "own_network.Linear", "multiple values for argument 'inputs'", "may have hidden"),
+        ),
+        (
+            ("--set", "data.source.init_args={}"),
+            ("data.source", "models.data.source.Parquet", "missing a required argument: 'path'", "may have path, time"),
+        ),
         (("--set", "gate.alpha=5"), ("gate.alpha", "less than", "found 5")),
         (("--set", "gate.alpha"), ("'gate.alpha' has no '='", "gate.alpha=0.01")),
         (("--as-of", "the day before yesterday"), ("--as-of", "'the day before yesterday' is no time", "YYYY-MM-DD")),
@@ -161,6 +180,20 @@ def test_a_yaml_that_does_not_exist_is_named(here: Here) -> None:
     run = here("score", "no-such.yaml")
     assert run.returncode == 2
     _says_once(run, ("no-such.yaml does not exist", "configs/flights.yaml"))
+
+
+def test_what_the_world_did_is_one_line_and_another_exit_code(
+    fresh: Own, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def diverge(project: Project) -> None:
+        """Fail as a training that diverges does."""
+        raise RuntimeError(f"{project.name}: loss is no longer finite [/nan] :bug:")
+
+    monkeypatch.setattr(sys, "argv", ["flows/diverge.py", "churn.yaml"])
+    with pytest.raises(SystemExit) as stop:
+        run(diverge)
+    assert stop.value.code == 1
+    assert capsys.readouterr() == ("", "error: churn: loss is no longer finite [/nan] :bug:\n")
 
 
 @pytest.mark.slow

@@ -16,11 +16,15 @@ from flows.command import _parser
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.status import status
+from flows.terminal import show
+from models.registry.log import Entry
+from models.registry.versions import VersionId
 from tests.flows.commands import REPOSITORY, Shell
 from tests.flows.conftest import Own
 
 FLOWS = ("replay", "retrain", "rollback", "score", "status", "watch")
 Here = Callable[..., CompletedProcess[str]]
+MARKED = "see [/runbook/12] [red] :bug:"  # looks like the markup of rich, and is not
 
 
 @pytest.mark.slow
@@ -52,7 +56,12 @@ def test_the_arguments_of_a_command_are_those_of_its_flow() -> None:
         "as_of": datetime(2013, 5, 1, tzinfo=UTC),
         "trigger": "by hand",
     }
-    assert vars(_parser(rollback).parse_args(["a.yaml"])) == {"project": "a.yaml", "set": [], "reason": None}
+    assert vars(_parser(rollback).parse_args(["a.yaml"])) == {
+        "project": "a.yaml",
+        "set": [],
+        "reason": None,
+        "of": None,
+    }
     assert vars(_parser(status).parse_args(["a.yaml", "--last", "3"]))["last"] == 3
 
 
@@ -92,6 +101,29 @@ def test_status_says_who_is_champion_and_what_was_decided_without_a_server(own: 
     assert f"champion {champion}" in shown.stdout
     assert shown.stdout.count("promoted") == 2
     assert "rejected" not in shown.stdout
+
+
+def test_a_reason_is_printed_as_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Entry(3, "", "rolled_back", MARKED, "by hand", VersionId("v1"), None, "2025-05-01", "2025-05-01"))
+    assert capsys.readouterr().out == f"rolled_back v1  {MARKED}\n"
+
+
+@pytest.mark.slow
+def test_status_prints_a_reason_as_it_was_given(own: Own, here: Here) -> None:
+    log = own.registry.log
+    state = log.read()
+    log.append(
+        "rolled_back",
+        MARKED,
+        attempt="by hand",
+        version=state.previous_champion,
+        against=state.champion,
+        as_of=datetime(2025, 5, 10, tzinfo=UTC),
+        now=datetime(2025, 5, 10, tzinfo=UTC),
+    )
+    shown = here("status", "churn.yaml", "--last", "1")
+    assert shown.returncode == 0
+    assert [word for word in MARKED.split() if word not in shown.stdout] == []
 
 
 @pytest.mark.slow

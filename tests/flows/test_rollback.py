@@ -63,3 +63,12 @@ def test_a_retrain_after_a_rollback_decides_against_the_champion_that_was_put_ba
     assert entry.kind in ("promoted", "rejected", "inconclusive")
     assert entry.against == restored != taken_back
     assert own.registry.versions.lineage(entry.version)["parent"] == restored
+
+
+def test_a_rollback_of_a_named_version_takes_it_back_once(own: Own, prefect_here: Shell) -> None:
+    champion, previous = own.registry.log.read().champion, own.registry.log.read().previous_champion
+    first = rollback(own.project, reason="odd scores", of=champion)
+    assert rollback(own.project, reason="odd scores", of=champion) == first
+    assert own.registry.log.read().champion == previous
+    with pytest.raises(ValueError, match="is not the champion of churn"):
+        rollback(own.project, of="20990101-0123456789")

@@ -21,11 +21,18 @@ STEADY, FALLING = Estimate(0.75, 0.73, 0.77, 0.75), Estimate(0.65, 0.63, 0.67, 0
 SAME = Realised(1_000, 14, 0.3, 0.50, 0.75, 0.02, 0.50, 0.75, 0.0, 0.5)
 HARMED = Realised(1_000, 14, 0.3, 0.60, 0.65, 0.02, 0.50, 0.75, 0.1, 0.001)
 FEW_DAYS = replace(HARMED, num_groups=9)
-ALL_IS_WELL = Evidence((SOUND,), (STILL,), STEADY, SAME, labelled_share=1.0, replay_difference=0.0)
+ALL_IS_WELL = Evidence((SOUND,), (STILL,), STEADY, SAME, labelled_share=1.0, mismatch_share=0.0)
 
 
 def verdict_of(**changes: object) -> Diagnosis:
-    return diagnose(replace(ALL_IS_WELL, **changes), harm=0.02, alpha=0.05, min_labelled_share=0.5, min_groups=10)
+    return diagnose(
+        replace(ALL_IS_WELL, **changes),
+        harm=0.02,
+        alpha=0.05,
+        min_labelled_share=0.5,
+        min_groups=10,
+        mismatch_share=0.01,
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,8 +47,8 @@ def verdict_of(**changes: object) -> Diagnosis:
             "broken_feed",
             "The feed is not what the champion was trained on: missing share",
         ),
-        ({"replay_difference": 0.01}, "serving_fault", "The champion no longer reproduces its logged scores (diff"),
-        ({"replay_difference": float("nan")}, "serving_fault", "The champion no longer reproduces its logged scores"),
+        ({"mismatch_share": 0.02}, "serving_fault", "The champion no longer reproduces 2.0% of its logged scores"),
+        ({"mismatch_share": 0.01}, "healthy", "Nothing moved"),
         ({"labelled_share": 0.3}, "labels_needed", "Only 30% of the labels that are due have arrived."),
         (
             {"realised": None, "estimate": FALLING},
@@ -73,7 +80,7 @@ def test_a_rise_that_is_small_or_may_be_chance_is_no_harm(realised: Realised) ->
 def test_evidence_is_believed_in_the_order_in_which_it_can_be_trusted() -> None:
     everything: dict[str, object] = {
         "quality": (BROKEN,),
-        "replay_difference": 0.5,
+        "mismatch_share": 0.5,
         "labelled_share": 0.0,
         "realised": HARMED,
         "drift": (MOVED,),
@@ -93,7 +100,7 @@ def test_every_combination_has_a_verdict_and_one_sentence_of_reason() -> None:
         "estimate": [None, STEADY, FALLING],
         "realised": [None, SAME, HARMED, FEW_DAYS],
         "labelled_share": [None, 0.1, 1.0],
-        "replay_difference": [0.0, 1.0],
+        "mismatch_share": [0.0, 1.0],
     }
     for values in itertools.product(*choices.values()):
         diagnosis = verdict_of(**dict(zip(choices, values, strict=True)))

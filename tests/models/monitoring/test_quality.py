@@ -32,11 +32,11 @@ def rows(num_days: int, seed: int = 0, missing: float = 0.1) -> pd.DataFrame:
     return frame
 
 
-EXPECTED = Expectations.learn(rows(60), 60, NUMBERS, CATEGORIES)
+EXPECTED = Expectations.learn(rows(60), len(rows(60)) / 60, NUMBERS, CATEGORIES)
 
 
 def broken(frame: pd.DataFrame, num_days: float = 7, expected: Expectations = EXPECTED) -> list[tuple[str, str | None]]:
-    checks = check_quality(frame, num_days, expected, LIMITS)
+    checks = check_quality(frame, len(frame) / num_days, expected, LIMITS)
     return [(check.name, check.column) for check in checks if check.is_broken]
 
 
@@ -68,7 +68,7 @@ def test_each_fault_is_flagged_in_its_column_alone(
 
 
 def test_the_check_names_what_was_found_and_its_limit() -> None:
-    checks = check_quality(rows(7).assign(carrier="ZZ"), 7, EXPECTED, LIMITS)
+    checks = check_quality(rows(7).assign(carrier="ZZ"), len(rows(7)) / 7, EXPECTED, LIMITS)
     assert [check.sentence for check in checks if check.is_broken] == [
         "share of unseen values of carrier is 1 (limit 0.2)"
     ]
@@ -82,13 +82,13 @@ def test_a_season_that_moves_a_column_by_less_than_its_range_is_no_fault() -> No
 
 
 def test_a_column_that_was_constant_may_move_by_its_size() -> None:
-    expected = Expectations.learn(rows(60).assign(seats=100.0), 60, NUMBERS, CATEGORIES)
+    expected = Expectations.learn(rows(60).assign(seats=100.0), len(rows(60)) / 60, NUMBERS, CATEGORIES)
     assert broken(rows(7).assign(seats=190.0), expected=expected) == []
     assert broken(rows(7).assign(seats=210.0), expected=expected) == [("share far out of range", "seats")]
 
 
 def test_a_column_that_was_never_there_has_no_range() -> None:
-    expected = Expectations.learn(rows(60).assign(seats=np.nan, carrier=None), 60, NUMBERS, CATEGORIES)
+    expected = Expectations.learn(rows(60).assign(seats=np.nan, carrier=None), len(rows(60)) / 60, NUMBERS, CATEGORIES)
     assert broken(rows(7).assign(carrier=None), expected=expected) == []
     assert broken(rows(7), expected=expected) == [("share of unseen values", "carrier")]
 
@@ -96,5 +96,5 @@ def test_a_column_that_was_never_there_has_no_range() -> None:
 @given(seed=st.integers(0, 1_000), num_days=st.integers(1, 10))
 @settings(deadline=None, max_examples=20)
 def test_expectations_come_back_from_json(seed: int, num_days: int) -> None:
-    expected = Expectations.learn(rows(num_days, seed), num_days, NUMBERS, CATEGORIES)
+    expected = Expectations.learn(rows(num_days, seed), len(rows(num_days, seed)) / num_days, NUMBERS, CATEGORIES)
     assert Expectations.from_json(expected.to_json()) == expected
