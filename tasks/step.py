@@ -23,6 +23,7 @@ from models.networks.inputs import Inputs
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
+from models.training.fit import Diverged
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,4 +108,4 @@ def code_revision() -> str:
 
 async def _is_worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     result = await state.aresult(raise_on_failure=False)
-    return not isinstance(result, ValueError | TypeError | AssertionError | LogBroken)
+    return not isinstance(result, ValueError | TypeError | AssertionError | LogBroken | Diverged)

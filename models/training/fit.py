@@ -25,6 +25,10 @@ from models.training.progress import Progress
 VALIDATION_BATCH_SIZE = 16_384
 
 
+class Diverged(RuntimeError):
+    """The loss or the weights are no longer finite: trying the same again gives the same."""
+
+
 @dataclass(frozen=True)
 class FitSettings:
     """How long and how fast. `patience` needs validation rows; `ema_decay` ends with the averaged weights."""
@@ -54,7 +58,7 @@ def fit(
 
     Raises:
         ValueError: without training rows, with patience and no validation rows, or without such an accelerator.
-        RuntimeError: when the loss or the weights are no longer finite.
+        Diverged: when the loss or the weights are no longer finite.
     """
     if not len(train):
         raise ValueError("no training rows; widen the window between schedule.start and the holdout")
@@ -72,7 +76,7 @@ def fit(
     network.to("cpu").eval()
     is_finite = all(math.isfinite(number) for epoch in progress.history for number in epoch.values())
     if not is_finite or not all(torch.isfinite(weight).all() for weight in network.parameters()):
-        raise RuntimeError(
+        raise Diverged(
             f"{name}: loss or weights are no longer finite after {len(progress.history)} epochs; "
             f"lower the learning rate (it is {settings.learning_rate})"
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ import pandas as pd
 import pytest
 from prefect import flow
 
-from configs.schema import Project
+from configs.schema import Project, load
 from flows.command import run
 from flows.retrain import retrain
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
+from models.training.fit import Diverged
 from tasks.step import step
 from tests import own_project
 from tests.conftest import Replayed
@@ -212,12 +212,21 @@ def test_status_of_a_log_changed_by_hand_says_where(own: Own, here: Here) -> Non
 
 
 @pytest.mark.slow
-def test_a_users_mistake_is_not_tried_again(fresh: Own, prefect_here: Shell) -> None:
+def test_a_users_mistake_is_not_tried_again(fresh: Own, prefect_here: Shell, caplog: pytest.LogCaptureFixture) -> None:
     _rewrite(lambda rows: rows.drop(columns="churned"))(fresh.folder)
-    started = time.monotonic()
     with pytest.raises(ValueError, match="no column 'churned'"):
         retrain(fresh.project, as_of=day("2025-02-15"))
-    assert time.monotonic() - started < 10
+    assert "Retry" not in caplog.text
+
+
+@pytest.mark.slow
+def test_a_training_that_diverged_is_not_tried_again(
+    fresh: Own, prefect_here: Shell, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = load(fresh.folder / "churn.yaml", ("training.learning_rate=1.0e+30",))
+    with pytest.raises(Diverged, match="lower the learning rate"):
+        retrain(project, as_of=day("2025-02-15"))
+    assert "Retry" not in caplog.text
 
 
 @pytest.mark.slow
