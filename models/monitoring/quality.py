@@ -86,7 +86,16 @@ def check_quality(
         rows_per_day: their number a day, labelled or not; None when the span is too short to say.
         expected: what training looked like.
         limits: how far from it is broken.
+
+    Raises:
+        ValueError: when a column that training had is gone.
     """
+    gone = [name for name in expected.missing_share if name not in frame.columns]
+    if gone:
+        raise ValueError(
+            f"rows have no column {', '.join(map(repr, gone))}, which the champion was trained with; "
+            "name it again under data.numbers or data.categories"
+        )
     checks = []
     if rows_per_day is not None:
         checks += [

@@ -98,3 +98,8 @@ def test_a_column_that_was_never_there_has_no_range() -> None:
 def test_expectations_come_back_from_json(seed: int, num_days: int) -> None:
     expected = Expectations.learn(rows(num_days, seed), len(rows(num_days, seed)) / num_days, NUMBERS, CATEGORIES)
     assert Expectations.from_json(expected.to_json()) == expected
+
+
+def test_a_column_that_the_champion_was_trained_with_may_not_go() -> None:
+    with pytest.raises(ValueError, match=r"rows have no column 'seats', .*data\.numbers"):
+        check_quality(rows(7).drop(columns="seats"), 100.0, EXPECTED, LIMITS)
