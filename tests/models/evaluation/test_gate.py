@@ -13,6 +13,7 @@ from models.evaluation.gate import Guardrail, Judgement, Minima, judge, rows_nee
 
 GUARDRAILS = (Guardrail("auc", 0.01), Guardrail("calibration_error", 0.02))
 NUM_ROWS, NUM_GROUPS = 4_000, 20
+MINIMA = Minima()
 
 
 def world(seed: int, num_rows: int = NUM_ROWS) -> tuple[np.random.Generator, np.ndarray, np.ndarray, np.ndarray]:
@@ -34,7 +35,7 @@ def judged(
     groups: np.ndarray,
     alpha: float = 0.05,
     min_gain: float = 0.002,
-    minima: Minima = Minima(),  # noqa: B008
+    minima: Minima = MINIMA,
 ) -> Judgement:
     return judge(labels, champion, challenger, groups, alpha, min_gain, GUARDRAILS, minima)
 

@@ -35,32 +35,32 @@ def verdict_of(**changes: object) -> Diagnosis:
     )
 
 
-@pytest.mark.parametrize(
-    ("changes", "verdict", "reason"),
-    [
-        ({}, "healthy", "Nothing moved: log loss 0.500 against 0.500 at promotion (+0.000 nats, p = 0.500)."),
-        ({"drift": (MOVED, STILL)}, "benign_shift", "Inputs moved without harm: distance (0.40); log loss 0.500"),
-        ({"drift": (MOVED,), "realised": HARMED}, "harmful_shift", "The champion got worse and its inputs moved: log"),
-        ({"realised": HARMED}, "concept_change", "The champion got worse on inputs that did not move: log loss 0.600"),
-        (
-            {"quality": (SOUND, BROKEN)},
-            "broken_feed",
-            "The feed is not what the champion was trained on: missing share",
-        ),
-        ({"mismatch_share": 0.02}, "serving_fault", "The champion no longer reproduces 2.0% of its logged scores"),
-        ({"mismatch_share": 0.01}, "healthy", "Nothing moved"),
-        ({"labelled_share": 0.3}, "labels_needed", "Only 30% of the labels that are due have arrived."),
-        (
-            {"realised": None, "estimate": FALLING},
-            "labels_needed",
-            "The estimated AUC fell to 0.650 from 0.750, and la",
-        ),
-        ({"realised": FEW_DAYS, "estimate": FALLING}, "labels_needed", "The estimated AUC fell to 0.650 from 0.750"),
-        ({"realised": FEW_DAYS}, "healthy", "Nothing moved; labels of 9 days are known where 10 are needed."),
-        ({"realised": None, "estimate": None}, "healthy", "Nothing moved; labels of 0 days are known where 10 are"),
-        ({"realised": None, "drift": (MOVED,)}, "benign_shift", "Inputs moved (distance (0.40)); no harm is seen yet"),
-    ],
-)
+CASES: list[tuple[dict[str, object], str, str]] = [
+    ({}, "healthy", "Nothing moved: log loss 0.500 against 0.500 at promotion (+0.000 nats, p = 0.500)."),
+    ({"drift": (MOVED, STILL)}, "benign_shift", "Inputs moved without harm: distance (0.40); log loss 0.500"),
+    ({"drift": (MOVED,), "realised": HARMED}, "harmful_shift", "The champion got worse and its inputs moved: log"),
+    ({"realised": HARMED}, "concept_change", "The champion got worse on inputs that did not move: log loss 0.600"),
+    (
+        {"quality": (SOUND, BROKEN)},
+        "broken_feed",
+        "The feed is not what the champion was trained on: missing share",
+    ),
+    ({"mismatch_share": 0.02}, "serving_fault", "The champion no longer reproduces 2.0% of its logged scores"),
+    ({"mismatch_share": 0.01}, "healthy", "Nothing moved"),
+    ({"labelled_share": 0.3}, "labels_needed", "Only 30% of the labels that are due have arrived."),
+    (
+        {"realised": None, "estimate": FALLING},
+        "labels_needed",
+        "The estimated AUC fell to 0.650 from 0.750, and la",
+    ),
+    ({"realised": FEW_DAYS, "estimate": FALLING}, "labels_needed", "The estimated AUC fell to 0.650 from 0.750"),
+    ({"realised": FEW_DAYS}, "healthy", "Nothing moved; labels of 9 days are known where 10 are needed."),
+    ({"realised": None, "estimate": None}, "healthy", "Nothing moved; labels of 0 days are known where 10 are"),
+    ({"realised": None, "drift": (MOVED,)}, "benign_shift", "Inputs moved (distance (0.40)); no harm is seen yet"),
+]
+
+
+@pytest.mark.parametrize(("changes", "verdict", "reason"), CASES)
 def test_each_kind_of_evidence_leads_to_its_verdict(changes: dict[str, object], verdict: str, reason: str) -> None:
     diagnosis = verdict_of(**changes)
     assert diagnosis.verdict == verdict
@@ -68,8 +68,7 @@ def test_each_kind_of_evidence_leads_to_its_verdict(changes: dict[str, object], 
 
 
 def test_every_verdict_has_been_seen() -> None:
-    marks = test_each_kind_of_evidence_leads_to_its_verdict.pytestmark  # type: ignore[attr-defined]
-    assert {case[1] for case in marks[0].args[1]} == set(get_args(Verdict))
+    assert {verdict for _, verdict, _ in CASES} == set(get_args(Verdict))
 
 
 @pytest.mark.parametrize("realised", [replace(HARMED, rise=0.01), replace(HARMED, p_value=0.2)])
