@@ -1,93 +1,161 @@
-"""One paired comparison of champion and challenger: the gain, its standard error, and what can be said of it."""
+"""One paired comparison of champion and challenger: the gain, how sure it is, and what can be said of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
-from scipy import stats
 
-from models.evaluation.metrics import Metric
+from models.evaluation.groups import Grouping
+from models.evaluation.metrics.check import check
+from models.evaluation.metrics.metric import Metric, Sample, Task
+from models.evaluation.spread import GroupedSpread
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The same rows as two models see them, checked when it is made.
+
+    Attributes:
+        labels: what happened, as `Sample.labels`.
+        champion, challenger: what each said of it, as `Sample.scores`.
+        grouping: which rows may depend on one another.
+        columns: further values of each row that a metric may need.
+        task: what the labels are.
+
+    Raises:
+        ValueError: for unequal lengths, and for labels or scores that `metrics.check` refuses.
+    """
+
+    labels: np.ndarray
+    champion: np.ndarray
+    challenger: np.ndarray
+    grouping: Grouping
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+    task: Task = "binary"
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.labels), len(self.champion), len(self.challenger), self.grouping.num_rows}
+        if len(lengths) > 1:
+            raise ValueError(
+                f"labels, champion, challenger and groups have {len(self.labels)}, {len(self.champion)}, "
+                f"{len(self.challenger)} and {self.grouping.num_rows} rows; a paired comparison needs the same rows"
+            )
+        check(Sample(self.labels, self.champion, self.columns), self.task, "champion")
+        check(Sample(self.labels, self.challenger), self.task, "challenger")
+
+    @property
+    def num_rows(self) -> int:
+        """Rows that are compared."""
+        return len(self.labels)
+
+    def take(self, rows: np.ndarray) -> Paired:
+        """Some of the rows, given as a mask or as positions."""
+        return Paired(
+            self.labels[rows],
+            self.champion[rows],
+            self.challenger[rows],
+            self.grouping.take(rows),
+            {name: values[rows] for name, values in self.columns.items()},
+            self.task,
+        )
+
+
+class Spread(Protocol):
+    """How far a gain that was measured may lie from the true one."""
+
+    @property
+    def standard_error(self) -> float:
+        """Of the gain."""
+
+    def p_above(self, threshold: float) -> float:
+        """One-sided p of "the true gain is at most `threshold`"."""
+
+    def p_below(self, threshold: float) -> float:
+        """One-sided p of "the true gain is at least `threshold`"."""
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Two-sided confidence interval of the gain: the thresholds that neither one-sided test refuses."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The gain of the challenger in one metric; positive is better, whatever the metric's direction."""
+    """The gain of the challenger in one metric; positive is better, whatever the metric's direction.
 
-    metric: str
+    `champion_error` is the standard error of the champion's own value, which is known before a challenger is.
+    """
+
+    label: str
     champion: float
     challenger: float
     gain: float
-    standard_error: float
+    spread: Spread
+    num_rows: int
     num_groups: int
+    champion_error: float
 
-    def p_value(self, margin: float = 0.0) -> float:
-        """One-sided p of "the gain is at most -margin": margin 0 is superiority, above 0 non-inferiority."""
-        if self.standard_error == 0:
-            return 0.0 if self.gain + margin > 0 else 1.0
-        return float(stats.t.sf((self.gain + margin) / self.standard_error, self.num_groups - 1))
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """Two-sided confidence interval of the gain, from Student's t with groups - 1 degrees of freedom."""
-        width = float(stats.t.ppf((1 + level) / 2, self.num_groups - 1)) * self.standard_error
-        return self.gain - width, self.gain + width
+    @property
+    def standard_error(self) -> float:
+        """Of the gain."""
+        return self.spread.standard_error
 
 
-def compare(
-    metric: Metric, labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, groups: np.ndarray
-) -> Comparison:
+class WholeMetric(Protocol):
+    """A metric that is known as a whole only, and finds out by itself how sure a gain in it is."""
+
+    @property
+    def name(self) -> str:
+        """As in a project's YAML."""
+
+    @property
+    def label(self) -> str:
+        """As a person reads it, the unit in brackets."""
+
+    def compare(self, paired: Paired, handicap: float = 0.0) -> Comparison:
+        """The gain on these rows; `handicap` as in `compare` below. Raises `Undefined` where there is no value."""
+
+
+def compare(metric: Metric | WholeMetric, paired: Paired, handicap: float = 0.0) -> Comparison:
     """Compare two models on the same rows, allowing any dependence within a group.
 
-    With influence values psi and d = sign * (psi_challenger - psi_champion) summed over each of G groups to S_g, the
-    standard error is sqrt(G / (G - 1) * sum (S_g - mean S)^2) / n (cluster-robust; Liang & Zeger 1986). Groups must
-    be independent of one another; with fewer than 10 the result should not be used.
-
-    Args:
-        metric: what is compared.
-        labels: 0.0 or 1.0, shape (rows,).
-        champion: the champion's probabilities, shape (rows,).
-        challenger: the challenger's, for the same rows.
-        groups: an integer for each row, such as its day.
+    With influence values psi of each model, the gain is that of the values and its spread that of the group sums of
+    d = sign * (psi_challenger - psi_champion). With a `handicap` h the champion's value counts as (1 - sign * h) times
+    what it is, so that a gain above 0 says "not worse by the share h" without pretending to know the champion's value.
 
     Raises:
-        ValueError: for unequal lengths, scores outside [0, 1] or not finite, labels other than 0 and 1.
+        Undefined: when the metric has no value on these rows.
     """
-    _check(labels, champion, challenger, groups)
-    before, after = metric.measure(labels, champion), metric.measure(labels, challenger)
-    differences = metric.sign * (after.influence - before.influence)
+    if not isinstance(metric, Metric):
+        return metric.compare(paired, handicap)
+    before = metric.measure(Sample(paired.labels, paired.champion, paired.columns))
+    after = metric.measure(Sample(paired.labels, paired.challenger, paired.columns))
+    weight = 1 - metric.sign * handicap
+    gain = metric.sign * (after.value - weight * before.value)
     return Comparison(
-        metric=metric.name,
+        label=metric.label,
         champion=before.value,
         challenger=after.value,
-        gain=metric.sign * (after.value - before.value),
-        standard_error=grouped_standard_error(differences, groups),
-        num_groups=len(np.unique(groups)),
+        gain=gain,
+        spread=GroupedSpread.of(gain, metric.sign * (after.influence - weight * before.influence), paired.grouping),
+        num_rows=paired.num_rows,
+        num_groups=paired.grouping.num_groups,
+        champion_error=GroupedSpread.of(before.value, before.influence, paired.grouping).standard_error,
     )
 
 
-def grouped_standard_error(influence: np.ndarray, groups: np.ndarray) -> float:
-    """Standard error of the mean of `influence` when rows depend on one another within groups only.
-
-    >>> grouped_standard_error(np.array([1.0, -1.0, 1.0, -1.0]), np.array([0, 1, 2, 3])) > 0
-    True
-    """
-    _, index = np.unique(groups, return_inverse=True)
-    sums = np.bincount(index, weights=influence)
-    if len(sums) < 2:
-        return float("inf")
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * ((sums - sums.mean()) ** 2).sum()) / len(influence))
-
-
-def _check(labels: np.ndarray, champion: np.ndarray, challenger: np.ndarray, groups: np.ndarray) -> None:
-    lengths = {len(labels), len(champion), len(challenger), len(groups)}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"labels, champion, challenger and groups have {len(labels)}, {len(champion)}, {len(challenger)} and "
-            f"{len(groups)} rows; a paired comparison needs the same rows"
-        )
-    if not np.isin(labels, (0.0, 1.0)).all():
-        raise ValueError("labels must be 0 or 1; keep immature rows out of a comparison")
-    for name, scores in (("champion", champion), ("challenger", challenger)):
-        wrong = ~((scores >= 0) & (scores <= 1))
-        if wrong.any():
-            raise ValueError(f"{name} has {wrong.sum()} scores that are no probabilities, first {scores[wrong][0]}")
+def against_number(metric: Metric, paired: Paired, number: float) -> Comparison:
+    """The challenger's own value against a fixed number instead of a champion, such as a floor."""
+    after = metric.measure(Sample(paired.labels, paired.challenger, paired.columns))
+    gain = metric.sign * (after.value - number)
+    return Comparison(
+        label=metric.label,
+        champion=number,
+        challenger=after.value,
+        gain=gain,
+        spread=GroupedSpread.of(gain, metric.sign * after.influence, paired.grouping),
+        num_rows=paired.num_rows,
+        num_groups=paired.grouping.num_groups,
+        champion_error=0.0,
+    )

@@ -2,199 +2,176 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
-import numpy as np
-from scipy import stats
-
-from models.evaluation.comparison import Comparison, compare
-from models.evaluation.metrics import LOG_LOSS, METRICS, Metric
+from models.evaluation.comparison import Paired, WholeMetric, compare
+from models.evaluation.guardrails import Guardrail
+from models.evaluation.metrics.metric import Metric, Undefined
+from models.evaluation.minima import Minima
+from models.evaluation.reasons import reason, would_change
+from models.evaluation.shrinkage import shrink
+from models.evaluation.testing import Test, superiority
 
 Answer = Literal["promoted", "rejected", "inconclusive"]
-SMALLEST_GAIN = 1e-9  # nats; below it there is nothing to count rows for
-POWER = 0.8  # the chance of showing a real gain for which a holdout is said to be large enough
 
 
 @dataclass(frozen=True)
-class Minima:
-    """What a holdout must have before anything is said about it."""
+class Rules:
+    """What a challenger has to show.
 
-    groups: int = 10
-    positives: int = 50
-    negatives: int = 50
+    Attributes:
+        primary: the metric in which it must be better; a proper score has the most power (for the same true
+            improvement at 5,000 rows: log loss .82, Brier .70, AUC .49, accuracy .40).
+        level: the chance of promoting a challenger that is no better.
+        min_gain: smallest gain in the primary metric worth having, in its unit.
+        guardrails: what may not get worse.
+        minima: below these the answer is inconclusive without a test.
+    """
 
-    def lacking(self, num_groups: int, num_positives: int, num_negatives: int) -> str:
-        """What a holdout with so much has too little of, in words; empty when nothing is lacking."""
-        counts = (
-            ("groups", num_groups, self.groups),
-            ("positives", num_positives, self.positives),
-            ("negatives", num_negatives, self.negatives),
-        )
-        return ", ".join(
-            f"{found} {name} where {needed} are needed" for name, found, needed in counts if found < needed
-        )
-
-
-@dataclass(frozen=True)
-class Guardrail:
-    """A metric that may not get worse by `margin` or more."""
-
-    metric: str
-    margin: float
-
-
-@dataclass(frozen=True)
-class Test:
-    """One test of the gate, as it stands on the decision page."""
-
-    __test__ = False  # not a test of pytest's
-
-    metric: str
-    kind: Literal["superiority", "non-inferiority"]
-    champion: float
-    challenger: float
-    gain: float
-    standard_error: float
-    lower: float
-    upper: float
-    margin: float
-    p_value: float
+    primary: Metric | WholeMetric
     level: float
-    verdict: Literal["holds", "fails", "open"]
+    min_gain: float
+    guardrails: tuple[Guardrail, ...] = ()
+    minima: Minima = field(default_factory=Minima)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 0.5:
+            raise ValueError(f"level={self.level} is no level of a test; it lies above 0 and below 0.5: set gate.alpha")
+        if not self.min_gain >= 0:
+            raise ValueError(f"min_gain={self.min_gain} would promote what is worse; set gate.min_gain to 0 or more")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to judge by: rows in independent groups, and how many rows the usual group has."""
+
+    num_rows: int
+    num_positives: int
+    num_groups: int
+    group_unit: str
+    rows_per_group: float
+
+    @classmethod
+    def of(cls, paired: Paired) -> Self:
+        """The size of rows at hand; only binary labels have positives."""
+        grouping = paired.grouping
+        num_positives = int((paired.labels == 1).sum()) if paired.task == "binary" else 0
+        return cls(paired.num_rows, num_positives, grouping.num_groups, grouping.unit, grouping.rows_per_group)
+
+    def __str__(self) -> str:
+        """As it stands with every verdict."""
+        return f"{self.num_rows:,} rows in {self.num_groups:,} {self.group_unit}"
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The gate's answer and everything it rests on."""
+    """The gate's answer and everything it rests on.
+
+    Attributes:
+        answer: what is to be done.
+        reason: why, in one sentence.
+        judged_on: how many rows, in which groups.
+        level: of the test of superiority; None when none was made.
+        tests: superiority first.
+        shrunk_gain: the gain of what was promoted, corrected for having been selected by it.
+        champion_error: standard error of the champion's own value, from which later outlooks are made.
+        would_change: what would have to be otherwise for another answer, a sentence each.
+    """
 
     answer: Answer
     reason: str
-    num_rows: int
-    num_groups: int
-    num_positives: int
+    judged_on: Size
+    level: float | None = None
     tests: tuple[Test, ...] = ()
+    shrunk_gain: float | None = None
+    champion_error: float | None = None
+    would_change: tuple[str, ...] = ()
 
 
-def judge(
-    labels: np.ndarray,
-    champion: np.ndarray,
-    challenger: np.ndarray,
-    groups: np.ndarray,
-    alpha: float,
-    min_gain: float,
-    guardrails: Sequence[Guardrail],
-    minima: Minima,
-    primary: Metric = LOG_LOSS,
-) -> Judgement:
+def judge(paired: Paired, rules: Rules, further: Sequence[Test] = ()) -> Judgement:
     """Judge a challenger on rows that neither model has seen.
 
-    Promote when the gain in the primary metric is above zero at level `alpha`, is estimated at `min_gain` or more,
-    and every guardrail holds (intersection-union: each at `alpha`, no correction is needed, Berger 1982). Reject when
-    the gain is below `min_gain`, or a guardrail is broken, at level `alpha`. Everything else is inconclusive.
+    Promote when the gain in the primary metric is above zero at the level, is estimated at `min_gain` or more, and
+    every guardrail holds (intersection-union: each at the same level, no correction is needed, Berger 1982). Reject
+    when the gain is below `min_gain`, or a guardrail is broken, at the level. Everything else is inconclusive.
 
     Args:
-        labels, champion, challenger, groups: as in `comparison.compare`.
-        alpha: the chance of promoting a challenger that is no better.
-        min_gain: smallest gain in the primary metric worth having, in its unit.
-        guardrails: metrics that may not get worse by their margin.
-        minima: below these the answer is inconclusive without a test.
-        primary: the metric in which the challenger must be better; a proper score has the most power (for the same
-            true improvement at 5,000 rows: log loss .82, Brier .70, AUC .49, accuracy .40).
+        paired: the rows, and what champion and challenger say of them.
+        rules: what has to be shown.
+        further: tests made elsewhere that must hold too, such as a limit on latency.
     """
-    num_groups, num_positives = len(np.unique(groups)), int((labels == 1).sum())
-    size = (len(labels), num_groups, num_positives)
-    if lacking := minima.lacking(num_groups, num_positives, int((labels == 0).sum())):
-        return Judgement("inconclusive", f"The holdout is too small to judge: {lacking}.", *size)
-    main = compare(primary, labels, champion, challenger, groups)
-    tests = [_superiority(main, alpha, min_gain)]
-    for guardrail in guardrails:
-        comparison = compare(METRICS[guardrail.metric], labels, champion, challenger, groups)
-        tests.append(_non_inferiority(comparison, alpha, guardrail.margin))
-    answer, reason = _conclude(tests, main, alpha, min_gain, len(labels))
-    return Judgement(answer, reason, *size, tests=tuple(tests))
-
-
-def rows_needed(standard_error: float, num_rows: int, gain: float, alpha: float) -> int:
-    """Holdout rows that would show a true `gain` at level `alpha` with power 0.8: n * ((z_a + z_b) * se / gain)^2.
-
-    >>> rows_needed(standard_error=0.01, num_rows=1000, gain=0.01, alpha=0.05)
-    6183
-    """
-    return math.ceil(num_rows * ((stats.norm.isf(alpha) + stats.norm.ppf(POWER)) * standard_error / gain) ** 2)
-
-
-def _superiority(comparison: Comparison, alpha: float, min_gain: float) -> Test:
-    lower, upper = comparison.interval(1 - 2 * alpha)
-    p_value = comparison.p_value()
-    holds = p_value <= alpha and comparison.gain >= min_gain
-    verdict: Literal["holds", "fails", "open"] = "holds" if holds else "fails" if upper < min_gain else "open"
-    return _test(comparison, "superiority", min_gain, p_value, alpha, (lower, upper), verdict)
-
-
-def _non_inferiority(comparison: Comparison, alpha: float, margin: float) -> Test:
-    lower, upper = comparison.interval(1 - 2 * alpha)
-    p_value = comparison.p_value(margin)
-    verdict: Literal["holds", "fails", "open"] = "holds" if p_value <= alpha else "fails" if upper < -margin else "open"
-    return _test(comparison, "non-inferiority", margin, p_value, alpha, (lower, upper), verdict)
-
-
-def _test(
-    comparison: Comparison,
-    kind: Literal["superiority", "non-inferiority"],
-    margin: float,
-    p_value: float,
-    alpha: float,
-    interval: tuple[float, float],
-    verdict: Literal["holds", "fails", "open"],
-) -> Test:
-    return Test(
-        metric=comparison.metric,
-        kind=kind,
-        champion=comparison.champion,
-        challenger=comparison.challenger,
-        gain=comparison.gain,
-        standard_error=comparison.standard_error,
-        lower=interval[0],
-        upper=interval[1],
-        margin=margin,
-        p_value=p_value,
-        level=alpha,
-        verdict=verdict,
+    if lacking := rules.minima.lacking_in(paired):
+        return unjudged(paired, f"The holdout is too small to judge: {lacking}.")
+    try:
+        main = compare(rules.primary, paired)
+    except Undefined as undefined:
+        return unjudged(paired, f"The challenger cannot be compared: {undefined}.")
+    tests = [superiority(main, rules.level, rules.min_gain)]
+    for guardrail in rules.guardrails:
+        tests += guardrail.tests(paired, rules.level)
+    tests += further
+    size = Size.of(paired)
+    answer = _answer(tests)
+    return Judgement(
+        answer=answer,
+        reason=f"{reason(tests, rules.level, rules.min_gain)}; {size}.",
+        judged_on=size,
+        level=rules.level,
+        tests=tuple(tests),
+        shrunk_gain=_shrunk(tests[0], rules) if answer == "promoted" else None,
+        champion_error=main.champion_error,
+        would_change=tuple(would_change(tests, rules.level, rules.min_gain)),
     )
 
 
-def _conclude(
-    tests: Sequence[Test], primary: Comparison, alpha: float, min_gain: float, num_rows: int
-) -> tuple[Answer, str]:
-    superiority, *guardrails = tests
-    interval = (
-        f"gain in {METRICS[primary.metric].label} {primary.gain:+.4f} "
-        f"({1 - 2 * alpha:.0%} interval {superiority.lower:+.4f} to {superiority.upper:+.4f})"
-    )
-    broken = [test for test in guardrails if test.verdict == "fails"]
-    if broken:
-        names = ", ".join(f"{METRICS[test.metric].label} by {-test.gain:.4f}" for test in broken)
-        return "rejected", f"The challenger is worse than its margin allows: {names}; {interval}."
-    if superiority.verdict == "fails":
-        return "rejected", f"The challenger is not better by the {min_gain:.4f} worth having: {interval}."
-    if superiority.verdict == "open":
-        target = max(primary.gain, min_gain)
-        more = 0
-        if target > SMALLEST_GAIN:
-            more = max(0, rows_needed(primary.standard_error, num_rows, target, alpha) - num_rows)
-        hint = (
-            f"a gain of {target:.4f} would need about {more:,} more labelled rows"
-            if more
-            else "so small a gain is not worth having"
-        )
-        return "inconclusive", f"Not enough evidence that the challenger is better: {interval}; {hint}."
-    unsure = [METRICS[test.metric].label for test in guardrails if test.verdict == "open"]
-    if unsure:
-        return (
-            "inconclusive",
-            f"The challenger is better, but {', '.join(unsure)} may be worse than its margin allows: {interval}.",
-        )
-    return "promoted", f"The challenger is better at level {alpha:g} and every guardrail holds: {interval}."
+def unjudged(paired: Paired, why: str) -> Judgement:
+    """No test was made, for the reason given: it costs nothing of the error budget."""
+    return Judgement("inconclusive", why, Size.of(paired))
+
+
+def best(judgements: Sequence[Judgement]) -> int:
+    """Which of several challengers the answer is about: the largest proven gain, or else the nearest to one."""
+    order = {"promoted": 0, "inconclusive": 1, "rejected": 2}
+
+    def rank(place: int) -> tuple[int, float]:
+        found = judgements[place]
+        return order[found.answer], -(found.tests[0].gain or 0.0) if found.tests else 0.0
+
+    return min(range(len(judgements)), key=rank)
+
+
+def holm_levels(p_values: Sequence[float], level: float) -> list[float]:
+    """The level for each of several tests, so that any false claim among them has at most `level` (Holm 1979).
+
+    The smallest of m p values is tested at level / m, the next at level / (m - 1), and so on until one is not below
+    its level; those after it get the level at which it stopped, which none of them can meet.
+
+    >>> holm_levels([0.04, 0.01], level=0.05)
+    [0.05, 0.025]
+    >>> holm_levels([0.04, 0.03], level=0.05)
+    [0.025, 0.025]
+    """
+    levels, has_stopped, current = [0.0] * len(p_values), False, level / max(len(p_values), 1)
+    for rank, position in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        if not has_stopped:
+            current = level / (len(p_values) - rank)
+            has_stopped = p_values[position] > current
+        levels[position] = current
+    return levels
+
+
+def _answer(tests: Sequence[Test]) -> Answer:
+    verdicts = [test.verdict for test in tests]
+    if "fails" in verdicts:
+        return "rejected"
+    return "inconclusive" if "open" in verdicts else "promoted"
+
+
+def _shrunk(first: Test, rules: Rules) -> float | None:
+    """The gain, corrected for having been promoted because it was large enough."""
+    if first.gain is None or first.lower is None or not first.standard_error:
+        return first.gain
+    needed = max(first.gain - first.lower, rules.min_gain)
+    return shrink(first.gain, first.standard_error, rules.level, critical=needed / first.standard_error)

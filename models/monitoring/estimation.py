@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from models.evaluation.metrics import auc
+from models.evaluation.metrics.ranking import auc
 from models.monitoring.nannyml_boundary import nannyml, numpy_seeded
 
 

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from models.evaluation.comparison import grouped_standard_error
-from models.evaluation.metrics import auc, calibration_error, log_loss
+from models.evaluation.groups import by_key
+from models.evaluation.metrics.calibration import calibration_error
+from models.evaluation.metrics.proper import log_loss
+from models.evaluation.metrics.ranking import auc
+from models.evaluation.spread import GroupedSpread
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ def realised(
     """
     now, before = log_loss(labels, scores), log_loss(reference_labels, reference_scores)
     error = math.hypot(
-        grouped_standard_error(now.influence, groups), grouped_standard_error(before.influence, reference_groups)
+        GroupedSpread.of(now.value, now.influence, by_key(groups, "days")).standard_error,
+        GroupedSpread.of(before.value, before.influence, by_key(reference_groups, "days")).standard_error,
     )
     freedom = min(len(np.unique(groups)), len(np.unique(reference_groups))) - 1
     rise = now.value - before.value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.evaluation.metrics import auc
+from models.evaluation.metrics.ranking import auc
 from models.monitoring.estimation import Estimate, estimate_auc
 
 

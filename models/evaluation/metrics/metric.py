@@ -1,0 +1,70 @@
+"""Metrics as a value and the influence of each row on it.
+
+With influence values every comparison, group and interval is arithmetic on the difference of two vectors: the
+standard error of a metric is that of the mean of its influence values (Hampel 1974, "The influence curve and its role
+in robust estimation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Task = Literal["binary", "multiclass", "regression"]
+
+
+class Undefined(ValueError):
+    """The metric has no value on these rows: one class only, or no row that is called positive."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric on one sample: its value, and each row's influence on it, shape (rows,), mean 0."""
+
+    value: float
+    influence: np.ndarray
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows with what happened and what a model said of them.
+
+    Attributes:
+        labels: shape (rows,). Binary: 0.0 or 1.0. Multiclass: the index of the class. Regression: the value.
+        scores: binary: the probability of 1, shape (rows,). Multiclass: of each class, shape (rows, classes).
+            Regression: the prediction, shape (rows,).
+        columns: further values of each row that some metrics need, such as a protected group or what a row is worth.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named metric and the direction in which it is better.
+
+    Attributes:
+        name: as in a project's YAML.
+        label: as a person reads it, the unit in brackets: "log loss (nats)".
+        better: the direction.
+        measure: value and influence on a sample; raises `Undefined` where the sample gives it no value.
+        columns: names of `Sample.columns` that it needs.
+        tasks: for which kinds of label it is defined.
+    """
+
+    name: str
+    label: str
+    better: Literal["higher", "lower"]
+    measure: Callable[[Sample], Measured]
+    columns: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ("binary",)
+
+    @property
+    def sign(self) -> int:
+        """+1 when higher is better, -1 when lower is."""
+        return 1 if self.better == "higher" else -1

@@ -1,0 +1,64 @@
+"""What a holdout could show, said before anything is trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+POWER = 0.8  # the chance of showing a real gain for which a holdout is said to be large enough
+USUAL_RATIO = 0.3  # error of a gain to that of the champion's own value, before any gain was measured
+REMEMBERED = 5  # so many latest decisions say what the ratio is
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What could be shown on so many rows at a level with power 0.8.
+
+    `standard_error` is the one expected of the gain: the champion's own, by the `ratio` that earlier decisions had.
+    `smallest_gain` is None when nothing could be shown, however large.
+    """
+
+    num_rows: int
+    num_groups: int
+    level: float
+    standard_error: float
+    ratio: float
+    smallest_gain: float | None
+
+    def rows_missing(self, gain: float) -> int:
+        """Mature labels needed beyond those at hand to show a true `gain`; 0 when there are enough."""
+        return max(0, rows_needed(self.standard_error, self.num_rows, gain, self.level) - self.num_rows)
+
+
+def outlook(champion_error: float, num_rows: int, num_groups: int, level: float, ratios: Sequence[float]) -> Outlook:
+    """What a holdout could show of a challenger that does not exist yet.
+
+    The error of a gain is that of the difference of two models' influence values: sqrt(2 (1 - r)) times the champion's
+    own when they are alike and correlated by r. The median of the last ratios that were seen stands for the factor, or
+    .3 (r = .955) where none was.
+
+    Args:
+        champion_error: standard error of the champion's own value on the holdout, with the gate's groups.
+        num_rows, num_groups: of the holdout.
+        level: of the coming test; 0 shows nothing.
+        ratios: error of the gain to the champion's own in earlier decisions, oldest first.
+    """
+    ratio = float(np.median(ratios[-REMEMBERED:])) if ratios else USUAL_RATIO
+    error = ratio * champion_error
+    # Sign flips of G groups cannot give a smaller p than 2^-G, nor a t-test of one group any.
+    can_show = num_groups > 1 and level >= 2.0**-num_groups
+    smallest = float(stats.t.isf(level, num_groups - 1) + stats.norm.ppf(POWER)) * error if can_show else None
+    return Outlook(num_rows, num_groups, level, error, ratio, smallest)
+
+
+def rows_needed(standard_error: float, num_rows: int, gain: float, level: float) -> int:
+    """Holdout rows that would show a true `gain` at `level` with power 0.8: n * ((z_a + z_b) * se / gain)^2.
+
+    >>> rows_needed(standard_error=0.01, num_rows=1000, gain=0.01, level=0.05)
+    6183
+    """
+    return math.ceil(num_rows * ((stats.norm.isf(level) + stats.norm.ppf(POWER)) * standard_error / gain) ** 2)

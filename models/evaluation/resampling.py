@@ -1,0 +1,132 @@
+"""Metrics that are known as a whole only, such as any class of torchmetrics: compared by a paired block bootstrap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torchmetrics import Metric as TorchMetric
+
+from models.evaluation.comparison import Comparison, Paired
+from models.evaluation.metrics.metric import Undefined
+
+NUM_RESAMPLES = 1999  # the smallest p is one in 2,000
+
+
+@dataclass(frozen=True)
+class ResampledSpread:
+    """The spread of a gain by its values on resampled groups, `draws` of shape (ways to group, resamples)."""
+
+    gain: float
+    draws: np.ndarray
+
+    @property
+    def standard_error(self) -> float:
+        """The largest over the ways to group."""
+        return float(self.draws.std(axis=1, ddof=1).max())
+
+    def p_above(self, threshold: float) -> float:
+        """One-sided p of "the true gain is at most `threshold`", counting the sample itself."""
+        return self._p(self.draws - self.gain >= self.gain - threshold)
+
+    def p_below(self, threshold: float) -> float:
+        """One-sided p of "the true gain is at least `threshold`"."""
+        return self._p(self.draws - self.gain <= self.gain - threshold)
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """The basic bootstrap interval (Davison & Hinkley 1997, section 5.2), widest over the ways to group."""
+        tail = (1 - level) / 2
+        low, high = np.quantile(self.draws - self.gain, [tail, 1 - tail], axis=1)
+        return float(self.gain - high.max()), float(self.gain - low.min())
+
+    def _p(self, is_extreme: np.ndarray) -> float:
+        return float((1 + is_extreme.sum(axis=1).max()) / (1 + self.draws.shape[1]))
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A metric without influence values: `value(labels, scores)` is computed again on every resample.
+
+    Groups are drawn with replacement and bring their rows with them, for both models alike (Kuensch 1989; Davison &
+    Hinkley 1997). It costs twice `num_resamples` computations; a `Metric` costs two.
+    """
+
+    name: str
+    label: str
+    better: Literal["higher", "lower"]
+    value: Callable[[np.ndarray, np.ndarray], float]
+    num_resamples: int = NUM_RESAMPLES
+    seed: int = 0
+
+    def compare(self, paired: Paired, handicap: float = 0.0) -> Comparison:
+        """The gain on these rows and on resamples of their groups, `handicap` as in `comparison.compare`.
+
+        Raises:
+            Undefined: when the metric has no finite value on the rows, or on a resample.
+        """
+        sign = 1 if self.better == "higher" else -1
+        weight = 1 - sign * handicap
+        champion, challenger = self._values(paired, np.arange(paired.num_rows))
+        gain = sign * (challenger - weight * champion)
+        random = np.random.default_rng(self.seed)
+        draws = np.empty((len(paired.grouping.ways), self.num_resamples))
+        own = np.empty_like(draws)
+        for way, numbers in enumerate(paired.grouping.ways):
+            members = _members(numbers)
+            for draw in range(self.num_resamples):
+                drawn = random.integers(0, len(members), len(members))
+                before, after = self._values(paired, np.concatenate([members[group] for group in drawn]))
+                draws[way, draw], own[way, draw] = sign * (after - weight * before), before
+        return Comparison(
+            label=self.label,
+            champion=champion,
+            challenger=challenger,
+            gain=gain,
+            spread=ResampledSpread(gain, draws),
+            num_rows=paired.num_rows,
+            num_groups=paired.grouping.num_groups,
+            champion_error=ResampledSpread(champion, own).standard_error,
+        )
+
+    def _values(self, paired: Paired, rows: np.ndarray) -> tuple[float, float]:
+        labels = paired.labels[rows]
+        values = (self.value(labels, paired.champion[rows]), self.value(labels, paired.challenger[rows]))
+        if not np.isfinite(values).all():
+            raise Undefined(f"{self.name} has no finite value on these rows: {values[0]} and {values[1]}")
+        return values
+
+
+def from_torchmetrics(
+    kind: type[TorchMetric], init_args: dict[str, Any], better: Literal["higher", "lower"] | None = None
+) -> Resampled:
+    """Any class of torchmetrics that gives one number for scores and labels.
+
+    Raises:
+        ValueError: when the class does not say which direction is better, and the caller does not either.
+    """
+    if better is None and kind.higher_is_better is None:
+        raise ValueError(f"{kind.__name__} does not say whether higher is better; set better: higher or lower")
+    metric = kind(**init_args)
+    is_regression = kind.__module__.startswith("torchmetrics.regression")
+
+    def value(labels: np.ndarray, scores: np.ndarray) -> float:
+        # A user's own class may be of either kind: labels that are whole may be classes, others cannot.
+        are_classes = not is_regression and (labels == np.floor(labels)).all()
+        of_labels = torch.long if are_classes else torch.float64
+        metric.update(torch.from_numpy(scores), torch.from_numpy(labels).to(of_labels))
+        found = float(metric.compute())
+        metric.reset()  # calling it instead would keep the rows of every resample
+        return found
+
+    own = "higher" if kind.higher_is_better else "lower"
+    name = kind.__name__ + ("" if not init_args else f" {init_args}")
+    return Resampled(name, name, better or own, value)  # type: ignore[arg-type]
+
+
+def _members(numbers: np.ndarray) -> list[np.ndarray]:
+    order = np.argsort(numbers, kind="stable")
+    _, starts = np.unique(numbers[order], return_index=True)
+    return np.split(order, starts[1:])
