@@ -61,6 +61,9 @@ class Component(BaseModel):
 SourceComponent = Annotated[Component, AfterValidator(lambda component: component.check_call(num_ours=0))]
 """A source of rows, built from its `init_args` alone."""
 
+BaselineComponent = Annotated[Component, AfterValidator(lambda component: component.check_call(num_ours=0))]
+"""A forecast that a first champion has to beat, built from its `init_args` alone."""
+
 NetworkComponent = Annotated[Component, AfterValidator(lambda component: component.check_call(num_ours=1))]
 """A network, whose first argument are the inputs that it is made for."""
 

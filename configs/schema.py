@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     WithJsonSchema,
@@ -22,43 +20,8 @@ from pydantic import (
 )
 
 from configs.component import Component, NetworkComponent, SourceComponent
-
-Probability = Annotated[float, Field(gt=0, lt=1, strict=False)]
-Level = Annotated[float, Field(gt=0, lt=0.5, strict=False)]
-Share = Annotated[float, Field(ge=0, le=1, strict=False)]
-Positive = Annotated[float, Field(gt=0, strict=False)]
-NotNegative = Annotated[float, Field(ge=0, strict=False)]
-Days = Annotated[float, Field(gt=0, strict=False)]
-Count = Annotated[int, Field(gt=0)]
-Time = Annotated[
-    AwareDatetime,
-    Field(strict=False),
-    BeforeValidator(lambda value: _in_utc(value)),
-    AfterValidator(lambda moment: _utc(moment)),
-]
-Names = Annotated[tuple[str, ...], Field(strict=False)]
-
-
-def _in_utc(value: object) -> object:
-    """A bare date means its midnight, and a time without a zone is UTC, as event times are."""
-    if isinstance(value, int | float):  # pydantic would take a bare year for seconds since 1970
-        raise ValueError("a number is no time; write it as 2013-01-01 or 2013-01-01T05:00:00Z")
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime.combine(value, time())
-    if isinstance(value, datetime) and value.tzinfo is None:
-        return value.replace(tzinfo=UTC)
-    return value
-
-
-def _utc(moment: datetime) -> datetime:
-    """The moment with UTC's own zone object: pandas refuses a list of moments whose zones are of different types."""
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-class Section(BaseModel):
-    """A block of the YAML: frozen, and closed against keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+from configs.gate import Gate
+from configs.section import Count, Days, Level, Names, NotNegative, Positive, Probability, Section, Share, Time, utc
 
 
 class Data(Section):
@@ -72,6 +35,9 @@ class Data(Section):
     label_delay_days: NotNegative = Field(0.0, description="a label counts as known this long after its event")
     numbers: Names = ()
     categories: Names = ()
+    other: Names = Field(
+        (), description="columns that are no features and are kept for judging: a customer, a protected group, a worth"
+    )
     timezone: str = Field("UTC", description="where midnight is: rows of one local day are one group for the gate")
 
     @property
@@ -90,7 +56,9 @@ class Data(Section):
     def _columns_have_one_meaning(self) -> Self:
         if not self.features:
             raise ValueError("no features; name at least one column under data.numbers or data.categories")
-        named = [self.id, self.time, self.label, *self.features] + ([self.label_time] if self.label_time else [])
+        named = [self.id, self.time, self.label, *self.features, *self.other] + (
+            [self.label_time] if self.label_time else []
+        )
         reserved = [name for name in named if name.startswith("__")]
         if reserved:
             raise ValueError(f"column {reserved[0]!r} begins with two underscores, which is reserved; rename it")
@@ -113,8 +81,8 @@ class Training(Section):
     """How networks are trained."""
 
     network: NetworkComponent = Component(class_path="models.networks.mlp.MLP")
-    recipe: Literal["finetune", "scratch"] = Field(
-        "finetune", description="what a retrain does once there is a champion"
+    recipes: Annotated[tuple[Literal["finetune", "scratch"], ...], Field(min_length=1, strict=False)] = Field(
+        ("finetune",), description="what a retrain does once there is a champion: a challenger by each"
     )
     epochs: Count = Field(20, description="of a training from scratch, at most")
     patience: Count = Field(3, description="epochs from scratch without a better validation loss before it stops")
@@ -149,24 +117,6 @@ class Watch(Section):
     alpha: Level = Field(0.05, description="level of the one-sided test that log loss rose")
 
 
-class Gate(Section):
-    """When a challenger replaces the champion."""
-
-    alpha: Level = Field(0.05, description="chance that one attempt promotes a challenger that is no better")
-    min_gain: NotNegative = Field(0.002, description="smallest fall of log loss (nats) worth having")
-    auc_margin: Positive = Field(0.01, description="how much lower AUC may be")
-    calibration_margin: Positive = Field(0.02, description="how much higher the calibration error may be")
-    first_min_auc: Probability = Field(0.55, description="AUC of a first champion, which must also be above 0.5")
-    first_log_loss_margin: Positive = Field(
-        0.01, description="how much higher than a constant's the log loss of a first champion may be"
-    )
-    holdout_days: Days = 14.0
-    embargo_days: NotNegative | None = Field(None, description="gap before the holdout; by default the label delay")
-    min_groups: Annotated[int, Field(ge=10)] = 10
-    min_positives: Annotated[int, Field(ge=50)] = 50
-    min_negatives: Annotated[int, Field(ge=50)] = 50
-
-
 class Schedule(Section):
     """When a retrain is due without a warning, and how the history is replayed."""
 
@@ -196,6 +146,17 @@ class Project(Section):
     gate: Gate = Gate()
     storage: str = Field(".perennial", description="folder for registry, predictions, snapshots, reports")
     wandb_project: str = "perennial"
+
+    @model_validator(mode="after")
+    def _gate_names_columns(self) -> Self:
+        known = (*self.data.features, *self.data.other)
+        unknown = [name for name in self.gate.columns if name not in known]
+        if unknown:
+            raise ValueError(
+                f"gate names column {', '.join(map(repr, unknown))}, which is not read; add it to data.other, or use "
+                f"one of {', '.join(known)}"
+            )
+        return self
 
     @property
     def embargo_days(self) -> float:
@@ -260,10 +221,16 @@ def _explain(path: Path, error: ValidationError) -> str:
 def _known_keys(block: tuple[int | str, ...]) -> str:
     section: type[BaseModel] = Project
     for key in block:
-        field = section.model_fields[str(key)].annotation
-        assert isinstance(field, type) and issubclass(field, BaseModel)
-        section = field
+        if isinstance(key, str):  # a number is a place in a list of blocks of the same kind
+            section = _section_of(section.model_fields[key].annotation)
     return f"{'.'.join(map(str, block)) or 'a project'} has {', '.join(section.model_fields)}"
+
+
+def _section_of(annotation: Any) -> type[BaseModel]:
+    """The block in an annotation such as `Block`, `Block | None` or `tuple[Block, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(_section_of(part) for part in get_args(annotation) if part not in (type(None), Ellipsis))
 
 
 def _from_path(value: object) -> object:
@@ -277,5 +244,5 @@ ProjectRef = Annotated[
 ]
 """A flow's parameter: a `Project`, or the path of its YAML as a deployment passes it."""
 
-Moment = Annotated[datetime, AfterValidator(_utc)]
+Moment = Annotated[datetime, AfterValidator(utc)]
 """A flow's parameter: a time as a deployment or an event passes it, in any zone; without one it is UTC."""

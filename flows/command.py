@@ -48,16 +48,24 @@ def _parser(function: Callable[..., Any]) -> argparse.ArgumentParser:
     )
     hints = typing.get_type_hints(target)
     for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
-        kind = next(
-            kind for kind in (datetime, int, str) if kind is hints[name] or kind in typing.get_args(hints[name])
-        )
+        is_required = parameter.default is inspect.Parameter.empty
+        usual = "required" if is_required else f"default: {parameter.default}"
+        is_choice = typing.get_origin(hints[name]) is typing.Literal
+        kind = str if is_choice else _kind(hints[name])
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            type=_moment if kind is datetime else int if kind is int else str,
+            type=_moment if kind is datetime else kind,
+            choices=typing.get_args(hints[name]) if is_choice else None,
+            required=is_required,
             metavar="YYYY-MM-DD[THH:MM]" if kind is datetime else None,
-            help="now, if not given; UTC" if kind is datetime else f"default: {parameter.default}",
+            help="now, if not given; UTC" if kind is datetime else usual,
         )
     return parser
+
+
+def _kind(hint: Any) -> type:
+    """The one of our kinds of argument that an annotation such as `int` or `datetime | None` asks for."""
+    return next(kind for kind in (datetime, int, str) if kind is hint or kind in typing.get_args(hint))
 
 
 def _moment(text: str) -> datetime:

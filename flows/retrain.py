@@ -9,6 +9,7 @@ from flows.command import run
 from models.registry.log import Entry
 from tasks import track
 from tasks.decide import Attempt, begin, decide, decline, object_to
+from tasks.foresee import foresee
 from tasks.ingest import ingest, inspect
 from tasks.publish import publish_decision
 from tasks.report import write_decision
@@ -35,10 +36,11 @@ def answer(project: Project, attempt: Attempt) -> Entry:
         return decline(project, attempt, attempt.objection)
     snapshot = ingest(project, attempt.champion, attempt.as_of)
     faults = inspect(project, snapshot, attempt.champion)
-    if objection := object_to(project, snapshot, faults, attempt.champion):
-        return decline(project, attempt, objection)
-    challenger = train(project, snapshot, attempt.champion, attempt.id, attempt.as_of)
-    return decide(project, attempt, snapshot, challenger)
+    foresight = foresee(project, snapshot, attempt.champion)
+    if objection := object_to(project, snapshot, faults, foresight, attempt.champion):
+        return decline(project, attempt, objection, foresight)
+    challengers = train(project, snapshot, attempt.champion, attempt.id, attempt.as_of)
+    return decide(project, attempt, snapshot, challengers, foresight)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from configs.schema import ProjectRef
 from flows.command import run
+from tasks.foresee import ledger_of
 from tasks.step import registry_of
 
 
@@ -26,6 +27,7 @@ def status(project: ProjectRef, last: int = 10) -> None:
         console.print(
             f"scored until {batch.end:%Y-%m-%d %H:%M} UTC, the last {batch.num_rows:,} rows by {batch.version}"
         )
+    console.print(ledger_of(project, state).sentence)
     table = Table("no.", "as of", "kind", "version", "reason", title=f"last decisions of {len(state.entries)} entries")
     for entry in [entry for entry in state.entries if entry.kind != "registered"][-last:]:
         table.add_row(str(entry.sequence), entry.as_of[:10], entry.kind, entry.version or "–", entry.reason)

@@ -16,7 +16,13 @@ from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from models.reporting.year import Period, Year
 
-ANSWER_COLOURS = {"promoted": "green", "rejected": "red", "inconclusive": "yellow", "declined": "yellow"}
+ANSWER_COLOURS = {
+    "promoted": "green",
+    "rejected": "red",
+    "inconclusive": "yellow",
+    "declined": "yellow",
+    "overridden": "magenta",
+}
 
 
 def quieten() -> None:

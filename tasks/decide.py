@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from configs.schema import Project
-from models.data.contract import days
 from models.data.snapshots import Snapshot
-from models.data.windows import between
-from models.evaluation.gate import Guardrail, Judgement, Minima, judge
-from models.evaluation.metrics import AUC, LOG_LOSS
+from models.evaluation.budget import Tested, ledger
+from models.evaluation.comparison import compare
+from models.evaluation.gate import Judgement, best, holm_levels, judge, unjudged
+from models.evaluation.hard_rows import hardest
+from models.evaluation.metrics.metric import Undefined
+from models.evaluation.metrics.proper import log_loss
 from models.monitoring.quality import QualityCheck
-from models.registry.log import ChampionChanged, Entry, Kind
+from models.registry import history
+from models.registry.log import ChampionChanged, Entry, Kind, Superseded
 from models.registry.registry import Registry
 from models.registry.versions import VersionId
+from tasks.evaluate import Bench, Contest, compete, set_up
+from tasks.foresee import Foresight, ledger_of
 from tasks.report import decision_path
-from tasks.step import columns_of, load_version, now, registry_of, step
+from tasks.require import counted, primary_of, rules_of
+from tasks.step import load_version, now, registry_of, step
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +49,14 @@ def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
     """Open an attempt, or find what a killed run had begun; a broken feed or a serving fault forbids a new one."""
     registry = registry_of(project)
     state, attempt = registry.log.read(), f"retrain {as_of.isoformat()}"
-    registered = state.registered(attempt)
+    registered = state.challengers(attempt)
     watched, answer = registry.watches.last(as_of), state.answer(attempt)
     diagnosis = watched.diagnosis if watched and watched.champion == state.champion else None
     return Attempt(
         id=attempt,
         trigger=trigger,
         as_of=as_of,
-        champion=registered.against if registered else state.champion,
+        champion=registered[0].against if registered else state.champion,
         diagnosis=asdict(diagnosis) if diagnosis else None,
         answer=answer,
         is_published=answer is not None and decision_path(project, answer).exists(),
@@ -62,7 +66,11 @@ def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
 
 @step
 def object_to(
-    project: Project, snapshot: Snapshot, faults: list[QualityCheck], champion: VersionId | None
+    project: Project,
+    snapshot: Snapshot,
+    faults: list[QualityCheck],
+    foresight: Foresight,
+    champion: VersionId | None,
 ) -> str | None:
     """Why nothing should be trained on this snapshot, or None: asked before any training time is spent."""
     if faults:
@@ -73,111 +81,140 @@ def object_to(
     if snapshot.holdout_labelled_share < project.watch.min_mature_share:
         arrived = f"{snapshot.holdout_labelled_share:.0%} of the labels of the holdout have arrived"
         return f"Only {arrived}, and the rows that have one may be unlike the others."
-    num_negatives = snapshot.holdout_rows - snapshot.holdout_positives
-    lacking = _minima(project).lacking(snapshot.holdout_groups, snapshot.holdout_positives, num_negatives)
-    return f"The holdout could not show anything: {lacking}." if lacking else None
+    return foresight.objection
 
 
 @step
-def decline(project: Project, attempt: Attempt, reason: str) -> Entry:
+def decline(project: Project, attempt: Attempt, reason: str, foresight: Foresight | None = None) -> Entry:
     """Record that a retrain was not begun, and why."""
-    registry, evidence = registry_of(project), {"trigger": attempt.trigger, "diagnosis": attempt.diagnosis}
+    registry = registry_of(project)
+    evidence = {"trigger": attempt.trigger, "diagnosis": attempt.diagnosis}
+    evidence |= foresight.record if foresight else {}
     return _append(registry, "declined", reason, attempt, registry.log.read().champion, None, evidence)
 
 
 @step
-def decide(project: Project, attempt: Attempt, snapshot: Snapshot, challenger: VersionId) -> Entry:
-    """Judge the challenger against the champion in force and record the answer.
+def decide(
+    project: Project, attempt: Attempt, snapshot: Snapshot, challengers: list[VersionId], foresight: Foresight
+) -> Entry:
+    """Judge the challengers against the champion in force and record the answer.
 
-    When another writer changes the champion meanwhile, the challenger is judged again, against the new one.
+    When another writer decides something meanwhile, they are judged again: against the champion and at the level that
+    the log then says.
     """
     registry = registry_of(project)
     while True:
-        champion = registry.log.read().champion
-        judgement = _judge(project, registry, snapshot, challenger, champion)
-        evidence = _evidence(project, registry, attempt, snapshot, judgement)
+        bench = set_up(project, registry, snapshot, registry.log.read())
+        champion = bench.state.champion
+        challenger, judgement = _judge(bench, champion, challengers)
+        evidence = _evidence(bench, attempt, snapshot, challenger, judgement, foresight)
         try:
-            return _append(registry, judgement.answer, judgement.reason, attempt, champion, challenger, evidence)
-        except ChampionChanged as change:
+            return _append(
+                registry,
+                judgement.answer,
+                judgement.reason,
+                attempt,
+                champion,
+                challenger,
+                evidence,
+                bench.state.num_decisions,
+            )
+        except (ChampionChanged, Superseded) as change:
             logger.info("deciding again: %s", change)
 
 
-def _judge(
-    project: Project, registry: Registry, snapshot: Snapshot, challenger: VersionId, champion: VersionId | None
-) -> Judgement:
-    columns, windows = columns_of(project), snapshot.windows
-    frame = registry.snapshots.read(snapshot)
-    holdout = windows.holdout(frame, columns.time)
-    labels, groups = holdout[columns.label].to_numpy(), days(holdout[columns.time], columns.timezone)
-    seen = {version: registry.versions.trained_until(version) for version in (champion, challenger) if version}
-    embargo = timedelta(days=project.embargo_days)
-    if spoilt := [version for version, until in seen.items() if until + embargo > windows.holdout_start]:
-        return Judgement(
-            "inconclusive",
-            f"Rows of this holdout, or of the embargo before it, were used to train {' and '.join(spoilt)}.",
-            num_rows=len(labels),
-            num_groups=len(np.unique(groups)),
-            num_positives=int(labels.sum()),
-        )
-    return judge(
-        labels,
-        _champion_scores(project, registry, frame, holdout, windows.train_end, champion),
-        load_version(registry, challenger).model.predict(holdout),
-        groups,
-        alpha=project.gate.alpha,
-        minima=_minima(project),
-        **(_against_champion(project) if champion else _against_constant(project)),
-    )
+def _judge(bench: Bench, champion: VersionId | None, challengers: Sequence[VersionId]) -> tuple[VersionId, Judgement]:
+    """The best of the challengers, and the gate's answer for it."""
+    contests = [compete(bench, champion, challenger) for challenger in challengers]
+    if len(contests) > 1 and bench.project.gate.several == "validation":
+        contests = [min(contests, key=_validation_loss)]
+    levels, spent = _levels(bench, contests)
+    judged = [_answer(contest, level, spent) for contest, level in zip(contests, levels, strict=True)]
+    place = best(judged)
+    return contests[place].challenger.id, judged[place]
 
 
-def _champion_scores(
-    project: Project,
-    registry: Registry,
-    frame: pd.DataFrame,
-    holdout: pd.DataFrame,
-    train_end: datetime,
-    champion: VersionId | None,
-) -> np.ndarray:
-    if champion:
-        return load_version(registry, champion).model.predict(holdout)
-    columns = columns_of(project)
-    # Without a champion the first model has to beat the share of positives among the rows it was trained on.
-    prior = between(frame, columns.time, project.schedule.start, train_end)[columns.label].mean()
-    return np.full(len(holdout), prior)
+def _levels(bench: Bench, contests: Sequence[Contest]) -> tuple[list[float], str | None]:
+    """The level for each challenger by Holm's correction, or why none is left; a first champion replaces nobody."""
+    if contests[0].champion is None:
+        return holm_levels([_p_value(contest) for contest in contests], bench.project.gate.alpha), None
+    budget = ledger_of(bench.project, bench.state)
+    if budget.is_exhausted:
+        return [0.0] * len(contests), budget.sentence
+    return holm_levels([_p_value(contest) for contest in contests], budget.next_level), None
 
 
-def _minima(project: Project) -> Minima:
-    gate = project.gate
-    return Minima(gate.min_groups, gate.min_positives, gate.min_negatives)
+def _answer(contest: Contest, level: float, spent: str | None) -> Judgement:
+    """The gate's answer, or why no test is made: that costs nothing of the budget."""
+    refused = contest.challenger.id in contest.bench.state.refused
+    why = [f"{contest.challenger.id} was refused by a person"] if refused else contest.spoilt()
+    if spent or why:
+        return unjudged(contest.paired, spent or f"{'; '.join(why)}.")
+    return judge(contest.paired, rules_of(contest, level), counted(contest))
 
 
-def _against_champion(project: Project) -> dict[str, Any]:
-    gate = project.gate
-    guardrails = (Guardrail("auc", gate.auc_margin), Guardrail("calibration_error", gate.calibration_margin))
-    return {"primary": LOG_LOSS, "min_gain": gate.min_gain, "guardrails": guardrails}
+def _p_value(contest: Contest) -> float:
+    """One-sided p of "the challenger is no better", from which the levels of several follow."""
+    try:
+        primary = primary_of(contest.bench.project, contest.champion is not None)
+        return compare(primary, contest.paired).spread.p_above(0.0)
+    except Undefined:
+        return 1.0
 
 
-def _against_constant(project: Project) -> dict[str, Any]:
-    # A constant is hard to beat in log loss on two weeks of one season, and says nothing about any row: a first
-    # champion must rank rows, and may not cost more than the constant by its margin.
-    gate = project.gate
-    guardrails = (Guardrail("log_loss", gate.first_log_loss_margin),)
-    return {"primary": AUC, "min_gain": gate.first_min_auc - 0.5, "guardrails": guardrails}
+def _validation_loss(contest: Contest) -> float:
+    rows = contest.bench.validation
+    return log_loss(rows[contest.bench.columns.label].to_numpy(), contest.challenger.model.predict(rows)).value
 
 
 def _evidence(
-    project: Project, registry: Registry, attempt: Attempt, snapshot: Snapshot, judgement: Judgement
+    bench: Bench,
+    attempt: Attempt,
+    snapshot: Snapshot,
+    challenger: VersionId,
+    judgement: Judgement,
+    foresight: Foresight,
 ) -> dict[str, Any]:
-    registered = registry.log.read().registered(attempt.id)
+    project, registry = bench.project, bench.registry
+    registered = registry.log.read().challengers(attempt.id)
     windows = {name: moment.isoformat() for name, moment in asdict(snapshot.windows).items()}
-    return {
+    evidence = {
         "trigger": attempt.trigger,
         "diagnosis": attempt.diagnosis,
         "windows": windows | {"embargo_days": project.embargo_days},
         "snapshot": {"id": snapshot.id, "num_rows": snapshot.num_rows},
-        "training": dict(registered.evidence) if registered else None,
+        "training": next((dict(entry.evidence) for entry in registered if entry.version == challenger), None),
+        "challengers": [entry.version for entry in registered],
+        "outlook": foresight.record["outlook"],
         "judgement": asdict(judgement),
     }
+    if not judgement.tests:
+        return evidence
+    # What the decision rests on is kept before it is recorded: an entry never names rows that are not there.
+    evidence["holdout"] = registry.holdouts.keep(bench.holdout[[bench.columns.id]])
+    evidence["num_rows_used_up"] = bench.num_used_up
+    if bench.state.champion:
+        evidence["budget"] = _budget(bench, judgement)
+        evidence |= _hard_rows(bench, bench.state.champion)
+    return evidence
+
+
+def _budget(bench: Bench, judgement: Judgement) -> dict[str, Any]:
+    """The ledger before this test and after it."""
+    gate, before = bench.project.gate, ledger_of(bench.project, bench.state)
+    this = Tested(before.next_level, judgement.answer == "promoted")
+    after = ledger(gate.budget.rule, gate.alpha, [*history.tested(bench.state), this], gate.budget.ceiling)
+    return {"before": asdict(before), "after": asdict(after)}
+
+
+def _hard_rows(bench: Bench, champion: VersionId) -> dict[str, str]:
+    """The rows of this holdout that join the regression suite, by the name under which they are kept."""
+    settings, threshold = bench.project.gate.hard_rows, bench.project.gate.threshold
+    if settings is None:
+        return {}
+    scores = load_version(bench.registry, champion).model.predict(bench.holdout)
+    rows = hardest(bench.holdout, bench.labels, scores, threshold, settings.per_decision)
+    return {"hard_rows": bench.registry.hard_rows.keep(rows)} if len(rows) else {}
 
 
 def _append(
@@ -188,6 +225,7 @@ def _append(
     champion: VersionId | None,
     version: VersionId | None,
     evidence: dict[str, Any],
+    num_decisions: int | None = None,
 ) -> Entry:
     entry = registry.log.append(
         kind,
@@ -198,6 +236,7 @@ def _append(
         as_of=attempt.as_of,
         now=now(),
         evidence=evidence,
+        num_decisions=num_decisions,
     )
     logger.info("%s: %s", entry.kind, entry.reason)
     return entry

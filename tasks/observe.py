@@ -58,7 +58,7 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
     evidence = _gather(project, columns, load_version(registry, champion), seen)
     watch = project.watch
     diagnosis = diagnose(
-        evidence, watch.harm, watch.alpha, watch.min_mature_share, project.gate.min_groups, watch.mismatch_share
+        evidence, watch.harm, watch.alpha, watch.min_mature_share, project.gate.minima.groups, watch.mismatch_share
     )
     logger.info("%s: %s", diagnosis.verdict, diagnosis.reason)
     num_rows = len(between(seen.scored, columns.time, seen.start, until))

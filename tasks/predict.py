@@ -37,5 +37,6 @@ def _next_start(registry: Registry) -> datetime:
     last = registry.predictions.last()
     if last:
         return last.end
-    entries = registry.log.read().entries
-    return next(datetime.fromisoformat(entry.as_of) for entry in entries if entry.kind == "promoted")
+    first = registry.log.read().first_promotion
+    assert first, "whoever scores has a champion"
+    return datetime.fromisoformat(first.as_of)

@@ -10,9 +10,9 @@ from prefect.events import emit_event
 from prefect.runtime import flow_run
 
 from configs.schema import Project
-from models.evaluation.metrics import METRICS
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
+from models.reporting.records import decision_markdown
 from tasks import track
 from tasks.report import decision_path
 from tasks.step import step
@@ -20,15 +20,22 @@ from tasks.step import step
 
 @step
 def publish_decision(project: Project, entry: Entry) -> None:
-    """The decision as a table and a link in Prefect, and as the verdict of the W&B run."""
+    """The decision as a table, a report and a link in Prefect, and as the verdict of the W&B run."""
     judgement = entry.evidence.get("judgement") or {}
     track.summarise(verdict=entry.kind, reason=entry.reason, version=entry.version, against=entry.against)
-    track.summarise(**{f"gain/{test['metric']}": test["gain"] for test in judgement.get("tests", ())})
+    track.summarise(
+        **{
+            f"gain/{test['metric']}, {test['scope']}": test["gain"]
+            for test in judgement.get("tests", ())
+            if test["gain"] is not None
+        }
+    )
     create_table_artifact(
         key=f"{project.name}-decision",
         table=[_test_row(test) for test in judgement.get("tests", ())] or [{"answer": entry.kind}],
         description=f"**{entry.kind}** as of {entry.as_of[:10]}: {entry.reason}",
     )
+    create_markdown_artifact(key=f"{project.name}-decision-report", markdown=decision_markdown(entry, project.name))
     page = decision_path(project, entry)
     create_link_artifact(key=f"{project.name}-decision-page", link=page.absolute().as_uri(), link_text=page.name)
 
@@ -78,17 +85,23 @@ def publish_report(project: Project, page: Path, markdown: str) -> None:
 
 
 def _test_row(test: dict[str, Any]) -> dict[str, str]:
+    p_value = test["p_value"]
     return {
-        "metric": METRICS[test["metric"]].label,
+        "metric": test["metric"],
+        "rows": test["scope"],
         "verdict": test["verdict"],  # early: Prefect's page is too narrow to show every column
         "test": test["kind"],
         "champion": _number(test["champion"]),
         "challenger": _number(test["challenger"]),
-        "gain": f"{test['gain']:+.4f}",
-        "interval": f"{test['lower']:+.4f} to {test['upper']:+.4f}",
+        "gain": _signed(test["gain"]),
+        "interval": f"{_signed(test['lower'])} to {_signed(test['upper'])}",
         "margin": _number(test["margin"]),
-        "p": "< 0.001" if test["p_value"] < 0.001 else f"{test['p_value']:.3f}",
+        "p": "–" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}",
     }
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.4f}"
 
 
 def _number(value: float | None) -> str:

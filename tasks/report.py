@@ -12,10 +12,12 @@ import pandas as pd
 from configs.schema import Project
 from models.data.contract import Columns, read
 from models.data.predictions import SCORE, Batch, with_scores
-from models.evaluation.metrics import auc, log_loss
+from models.evaluation.metrics.proper import log_loss
+from models.evaluation.metrics.ranking import auc
 from models.registry.log import Entry
 from models.registry.registry import Registry
-from models.reporting.pages import decision_file, decision_page, year_page
+from models.reporting.pages import data_file, decision_file, decision_page, year_page
+from models.reporting.records import decision_json
 from models.reporting.year import Period, Year
 from tasks.step import columns_of, load_version, registry_of, step
 
@@ -24,7 +26,9 @@ STATIC = "__static"  # the score of the first champion, had it never been retrai
 
 @step
 def write_decision(project: Project, entry: Entry) -> Path:
-    """The page of one decision."""
+    """The page of one decision, and the same as JSON beside it."""
+    # The page comes last: one that exists says that everything before it was done.
+    _write(_folder(project) / data_file(entry), decision_json(entry, project.name))
     return _write(decision_path(project, entry), decision_page(entry, project.name))
 
 

@@ -75,6 +75,7 @@ def columns_of(project: Project) -> Columns:
         label=data.label,
         numbers=data.numbers,
         categories=data.categories,
+        other=data.other,
         label_time=data.label_time,
         label_delay=timedelta(days=data.label_delay_days),
         timezone=data.timezone,

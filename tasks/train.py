@@ -8,7 +8,7 @@ import platform
 import time
 from datetime import datetime
 from importlib.metadata import version as installed
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -25,21 +25,55 @@ from models.training.recipes import Trained, finetune, scratch
 from tasks import track
 from tasks.step import build_network, code_revision, columns_of, load_version, now, registry_of, step
 
+Recipe = Literal["finetune", "scratch"]
 REFERENCE_ROWS = 20_000
 LIBRARIES = ("torch", "lightning", "pandas", "numpy", "nannyml")
 
 
 @step
-def train(project: Project, snapshot: Snapshot, champion: VersionId | None, attempt: str, as_of: datetime) -> VersionId:
-    """Train once for this attempt: a run that was killed finds its challenger in the log, or trains the same again."""
+def train(
+    project: Project, snapshot: Snapshot, champion: VersionId | None, attempt: str, as_of: datetime
+) -> list[VersionId]:
+    """Train a challenger by each recipe: a run that was killed finds them in the log, or trains the same again."""
     registry = registry_of(project)
-    earlier = registry.log.read().registered(attempt)
+    parent = load_version(registry, champion) if champion else None
+    return [
+        _challenger(project, registry, snapshot, parent, recipe, attempt, as_of) for recipe in recipes(project, parent)
+    ]
+
+
+def recipes(project: Project, parent: Version | None) -> list[Recipe]:
+    """What is trained: as the YAML says, but from scratch where there is no champion that could be continued.
+
+    A network of another shape, or other features, can only be trained from scratch.
+    """
+    if parent is None or not _continues(project, parent):
+        return ["scratch"]
+    return list(dict.fromkeys(project.training.recipes))
+
+
+def _challenger(
+    project: Project,
+    registry: Registry,
+    snapshot: Snapshot,
+    parent: Version | None,
+    recipe: Recipe,
+    attempt: str,
+    as_of: datetime,
+) -> VersionId:
+    own_name = f"{attempt} by {recipe}"
+    earlier = registry.log.read().registered(own_name)
     if earlier and earlier.version:
         return earlier.version
     started = time.monotonic()
     frame = registry.snapshots.read(snapshot)
-    trained = _train(project, registry, snapshot, frame, champion)
-    version = _save(project, registry, snapshot, frame, trained, champion, as_of)
+    if recipe == "finetune" and parent is not None:
+        trained, until = _finetune(project, snapshot, frame, parent)
+    else:
+        trained, until = _scratch(project, snapshot, frame), snapshot.windows.train_end
+    champion = parent.id if parent else None
+    lineage = _lineage(project, snapshot, trained, champion, until)
+    version = _save(project, registry, snapshot, frame, trained, lineage, as_of)
     evidence = {
         "recipe": trained.recipe,
         "num_rows": trained.num_rows,
@@ -50,7 +84,7 @@ def train(project: Project, snapshot: Snapshot, champion: VersionId | None, atte
     entry = registry.log.append(
         "registered",
         f"Trained by {trained.recipe} on {trained.num_rows:,} rows.",
-        attempt=attempt,
+        attempt=own_name,
         version=version,
         against=champion,
         as_of=as_of,
@@ -61,32 +95,42 @@ def train(project: Project, snapshot: Snapshot, champion: VersionId | None, atte
     return entry.version  # of two processes with the same attempt, that of the one that was first
 
 
-def _train(
-    project: Project, registry: Registry, snapshot: Snapshot, frame: pd.DataFrame, champion: VersionId | None
-) -> Trained:
+def _scratch(project: Project, snapshot: Snapshot, frame: pd.DataFrame) -> Trained:
     columns, training, windows = columns_of(project), project.training, snapshot.windows
-    parent = load_version(registry, champion) if champion and training.recipe == "finetune" else None
-    if parent is None or not _continues(project, parent):
-        return scratch(
-            lambda inputs: build_network(training.network.class_path, training.network.init_args, inputs),
-            windows.train(frame, columns.time),
-            windows.validation(frame, columns.time),
-            columns.label,
-            columns.numbers,
-            columns.categories,
-            _settings(project, training.epochs, training.learning_rate, patience=training.patience),
-            on_epoch=track.log,
+    return scratch(
+        lambda inputs: build_network(training.network.class_path, training.network.init_args, inputs),
+        windows.train(frame, columns.time),
+        windows.validation(frame, columns.time),
+        columns.label,
+        columns.numbers,
+        columns.categories,
+        _settings(project, training.epochs, training.learning_rate, patience=training.patience),
+        on_epoch=track.log,
+    )
+
+
+def _finetune(project: Project, snapshot: Snapshot, frame: pd.DataFrame, parent: Version) -> tuple[Trained, datetime]:
+    """The fine-tuned model, and until when rows were used: not the validation rows when they are to choose by."""
+    columns, training, windows = columns_of(project), project.training, snapshot.windows
+    chooses = len(recipes(project, parent)) > 1 and project.gate.several == "validation"
+    until = windows.validation_start if chooses else windows.train_end
+    if until <= parent.trained_until:
+        raise ValueError(
+            f"gate.several=validation keeps the rows from {until:%Y-%m-%d %H:%M} on to choose by, and the champion was "
+            f"trained until {parent.trained_until:%Y-%m-%d %H:%M}; wait, shorten training.validation_days, or set "
+            "gate.several to holm"
         )
     tune = training.finetune
-    return finetune(
+    trained = finetune(
         parent.model,
-        new=between(frame, columns.time, parent.trained_until, windows.train_end),
+        new=between(frame, columns.time, parent.trained_until, until),
         old=between(frame, columns.time, windows.train_start, parent.trained_until),
         label=columns.label,
         replay_ratio=tune.replay_ratio,
         settings=_settings(project, tune.epochs, tune.learning_rate, ema_decay=tune.ema_decay),
         on_epoch=track.log,
     )
+    return trained, until
 
 
 def _continues(project: Project, parent: Version) -> bool:
@@ -115,7 +159,7 @@ def _save(
     snapshot: Snapshot,
     frame: pd.DataFrame,
     trained: Trained,
-    champion: VersionId | None,
+    lineage: dict[str, Any],
     as_of: datetime,
 ) -> VersionId:
     columns, windows = columns_of(project), snapshot.windows
@@ -128,18 +172,20 @@ def _save(
     return registry.versions.save(
         trained.model,
         network=project.training.network.model_dump(mode="json"),
-        lineage=_lineage(project, snapshot, trained, champion),
+        lineage=lineage,
         extras={"expectations.json": expectations.to_json().encode(), "reference.parquet": buffer.getvalue()},
         as_of=as_of,
     )
 
 
-def _lineage(project: Project, snapshot: Snapshot, trained: Trained, champion: VersionId | None) -> dict[str, Any]:
+def _lineage(
+    project: Project, snapshot: Snapshot, trained: Trained, champion: VersionId | None, until: datetime
+) -> dict[str, Any]:
     config = project.model_dump_json()
     return {
         "project": project.name,
         "trained_from": snapshot.windows.train_start.isoformat(),
-        "trained_until": snapshot.windows.train_end.isoformat(),
+        "trained_until": until.isoformat(),
         "snapshot": snapshot.id,
         "parent": champion if trained.recipe == "finetune" else None,
         "recipe": trained.recipe,

@@ -21,6 +21,7 @@ class Columns:
     label: str
     numbers: tuple[str, ...]
     categories: tuple[str, ...]
+    other: tuple[str, ...] = ()
     label_time: str | None = None
     label_delay: timedelta = timedelta(0)
     timezone: str = "UTC"
@@ -33,7 +34,8 @@ class Columns:
     @property
     def all(self) -> tuple[str, ...]:
         """Every column that is read."""
-        return (self.id, self.time, *self.features, self.label, *([self.label_time] if self.label_time else []))
+        label_time = [self.label_time] if self.label_time else []
+        return (self.id, self.time, *self.features, *self.other, self.label, *label_time)
 
 
 def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of: datetime) -> pd.DataFrame:

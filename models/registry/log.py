@@ -7,17 +7,22 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
-Kind = Literal["registered", "promoted", "rejected", "inconclusive", "declined", "rolled_back"]
+Kind = Literal["registered", "promoted", "rejected", "inconclusive", "declined", "rolled_back", "overridden"]
 GENESIS = "0" * 64
 
 
 class ChampionChanged(RuntimeError):
     """Another writer changed the champion after the decision was made; decide again against the new one."""
+
+
+class Superseded(RuntimeError):
+    """Another decision was recorded since this one was made, and the error budget is no longer what it was."""
 
 
 class LogBroken(RuntimeError):
@@ -30,7 +35,8 @@ class Entry:
 
     `attempt` names what was attempted (a retrain as of a time), so that a run that was killed finds its own answer.
     `version` is what the entry is about; for `rolled_back` it is the version put back. `against` is the champion at
-    the time. `as_of` is the time in the data's world, `recorded_at` the clock's.
+    the time. An `overridden` entry is a person's word against the gate: `evidence` has `by` and `answer`, "promoted" or
+    "refused". `as_of` is the time in the data's world, `recorded_at` the clock's.
     """
 
     sequence: int
@@ -64,6 +70,12 @@ class State:
 
     entries: tuple[Entry, ...]
     promotions: tuple[VersionId, ...]
+    refused: frozenset[VersionId] = frozenset()
+
+    @property
+    def num_decisions(self) -> int:
+        """Entries that decide something; a registration only states a fact."""
+        return sum(entry.kind != "registered" for entry in self.entries)
 
     @property
     def champion(self) -> VersionId | None:
@@ -76,38 +88,68 @@ class State:
         return self.promotions[-2] if len(self.promotions) > 1 else None
 
     @property
+    def first_promotion(self) -> Entry | None:
+        """The entry that made the first champion, which never changes."""
+        return next((entry for entry in self.entries if entry.kind == "promoted" or _promotes(entry)), None)
+
+    @property
     def first_champion(self) -> VersionId | None:
-        """The version of the first promotion, which never changes."""
-        return next((entry.version for entry in self.entries if entry.kind == "promoted"), None)
+        """The version that was champion first."""
+        return self.first_promotion.version if self.first_promotion else None
 
     def answer(self, attempt: str) -> Entry | None:
         """The decision that ended `attempt`, if it has ended."""
         return next((entry for entry in self.entries if entry.attempt == attempt and entry.kind != "registered"), None)
 
     def registered(self, attempt: str) -> Entry | None:
-        """The entry that registered the challenger of `attempt`, if it was trained."""
+        """The entry that registered what was trained under this name, if it was."""
         return next((entry for entry in self.entries if entry.attempt == attempt and entry.kind == "registered"), None)
+
+    def challengers(self, attempt: str) -> list[Entry]:
+        """The registrations that belong to `attempt`: their own names are `<attempt> by <recipe>`."""
+        return [
+            entry for entry in self.entries if entry.kind == "registered" and entry.attempt.startswith(f"{attempt} by ")
+        ]
 
 
 def fold(entries: Iterable[Entry]) -> State:
-    """What a sequence of entries says. A rollback takes the last promotion back.
+    """What a sequence of entries says.
+
+    A rollback takes the last promotion back. A person's promotion counts like the gate's; a version that a person
+    refused is champion no longer, nor will a rollback put it back, until a person promotes it after all.
 
     Raises:
-        LogBroken: when an entry promotes no version, or a rollback names another than the previous champion.
+        LogBroken: when an entry promotes no version, a rollback names another than the previous champion, or a person
+            refuses the only champion there is.
     """
-    seen, promotions = tuple(entries), list[VersionId]()
+    seen, promotions, refused = tuple(entries), list[VersionId](), set[VersionId]()
     for entry in seen:
-        if entry.kind == "promoted":
+        if entry.kind == "promoted" or _promotes(entry):
             if entry.version is None:
                 raise LogBroken(f"entry {entry.sequence} promotes no version")
-            promotions.append(entry.version)
+            promotions = _without_repeats([*promotions, entry.version])
+            refused.discard(entry.version)
+        elif entry.kind == "overridden":
+            if entry.version is None or set(promotions) == {entry.version}:
+                raise LogBroken(f"entry {entry.sequence} refuses {entry.version}, and no other was ever champion")
+            promotions = _without_repeats([version for version in promotions if version != entry.version])
+            refused.add(entry.version)
         elif entry.kind == "rolled_back":
             if len(promotions) < 2 or promotions[-2] != entry.version:
                 raise LogBroken(
                     f"entry {entry.sequence} rolls back to {entry.version}, which was not the champion before"
                 )
             promotions.pop()
-    return State(seen, tuple(promotions))
+    return State(seen, tuple(promotions), frozenset(refused))
+
+
+def _without_repeats(promotions: Iterable[VersionId]) -> list[VersionId]:
+    """A version that follows on itself once: what a rollback puts back is another one than what it takes away."""
+    return [version for version, _ in groupby(promotions)]
+
+
+def _promotes(entry: Entry) -> bool:
+    return entry.kind == "overridden" and entry.evidence.get("answer") == "promoted"
 
 
 class DecisionLog:
@@ -145,8 +187,12 @@ class DecisionLog:
         as_of: datetime,
         now: datetime,
         evidence: Mapping[str, Any] | None = None,
+        num_decisions: int | None = None,
     ) -> Entry:
         """Add an entry that was decided while `against` was champion; an attempt is answered at most once.
+
+        A test takes its level from the decisions before it: who gives `num_decisions`, their number at the time, is
+        told when there are more by now.
 
         A registration states a fact and decides nothing: it is accepted whoever is champion.
 
@@ -155,6 +201,7 @@ class DecisionLog:
 
         Raises:
             ChampionChanged: when the champion is no longer `against`.
+            Superseded: when another decision was recorded meanwhile.
             LogBroken: when the entry promotes no version, or rolls back to another than the previous champion.
         """
         while True:
@@ -163,6 +210,8 @@ class DecisionLog:
                 return earlier
             if kind != "registered" and state.champion != against:
                 raise ChampionChanged(f"decided against {against}, but the champion is now {state.champion}")
+            if num_decisions is not None and state.num_decisions != num_decisions:
+                raise Superseded(f"another decision was recorded meanwhile: {state.entries[-1].reason}")
             entry = Entry(
                 sequence=len(state.entries),
                 previous=state.entries[-1].digest if state.entries else GENESIS,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from models.data.predictions import Predictions
+from models.data.row_sets import RowSets
 from models.data.snapshots import Snapshots
 from models.monitoring.watches import Watches
 from models.registry.log import DecisionLog
@@ -24,6 +25,8 @@ class Registry:
     predictions: Predictions
     snapshots: Snapshots
     watches: Watches
+    holdouts: RowSets
+    hard_rows: RowSets
 
     @classmethod
     def open(cls, root: Path | str, project: str) -> Self:
@@ -36,4 +39,6 @@ class Registry:
             predictions=Predictions(storage, project),
             snapshots=Snapshots(storage, project),
             watches=Watches(storage, project),
+            holdouts=RowSets(storage, f"holdouts/{project}"),
+            hard_rows=RowSets(storage, f"hard_rows/{project}"),
         )

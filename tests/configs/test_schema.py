@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
+from configs.gate import Guardrail
 from configs.schema import FineTune, Gate, Project, ProjectRef, Section, Training, Watch, load
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -83,11 +84,13 @@ def test_a_bare_date_and_a_time_without_a_zone_are_utc(write: Write) -> None:
         ("gate.alpha", float("nan"), ["gate.alpha", "(found nan)"]),
         ("gate.alpha", "small", ["gate.alpha", "number", "(found 'small')"]),
         ("gate.min_gain", -0.1, ["gate.min_gain", "greater than or equal to 0", "(found -0.1)"]),
-        ("gate.min_groups", 3, ["gate.min_groups", "greater than or equal to 10", "(found 3)"]),
+        ("gate.minima.groups", 3, ["gate.minima.groups", "greater than or equal to 10", "(found 3)"]),
         ("watch.volume_ratio", 0.5, ["watch.volume_ratio", "greater than 1", "(found 0.5)"]),
         ("training.epochs", 0, ["training.epochs", "greater than 0", "(found 0)"]),
         ("training.epochs", "3", ["training.epochs", "integer", "(found '3')"]),
-        ("training.recipe", "magic", ["training.recipe", "'finetune' or 'scratch'", "(found 'magic')"]),
+        ("training.recipes", ["magic"], ["training.recipes.0", "'finetune' or 'scratch'", "(found 'magic')"]),
+        ("training.recipes", "scratch", ["training.recipes", "tuple", "(found 'scratch')"]),
+        ("training.recipes", [], ["training.recipes", "at least 1", "(found [])"]),
         ("training.finetune.epochs", 2.5, ["training.finetune.epochs", "integer", "(found 2.5)"]),
         ("name", "My Project", ["name", "pattern", "(found 'My Project')"]),
         ("data.label", 3, ["data.label", "string", "(found 3)"]),
@@ -195,7 +198,7 @@ def test_the_last_override_of_a_key_wins(write: Write) -> None:
     ("override", "expected"),
     [
         ("gate.alpha", "--set 'gate.alpha' has no '='; write it as gate.alpha=0.01"),
-        ("gate.alhpa=0.01", "gate.alhpa: unknown key; gate has alpha, min_gain"),
+        ("gate.alhpa=0.01", "gate.alhpa: unknown key; gate has primary, min_gain"),
         ("gat.alpha=0.01", "gat: unknown key; a project has name, data"),
         ("name.first=x", "--set 'name.first=x': 'name' is a value, not a block of keys"),
         ("gate.alpha=5", "gate.alpha: Input should be less than 0.5 (found 5)"),
@@ -264,9 +267,13 @@ def test_a_project_cannot_be_changed(write: Write) -> None:
 
 
 def test_every_block_is_closed_and_frozen() -> None:
-    blocks = [Project, *Section.__subclasses__()]
-    assert len(blocks) > 6
+    blocks = _kinds_of(Section)
+    assert {Project, Gate, Guardrail} < blocks
     for block in blocks:
         assert block.model_config.get("extra") == "forbid"
         assert block.model_config.get("frozen")
         assert block.model_config.get("strict")
+
+
+def _kinds_of(block: type[BaseModel]) -> set[type[BaseModel]]:
+    return {each for kind in block.__subclasses__() for each in (kind, *_kinds_of(kind))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.registry.log import ChampionChanged, DecisionLog, Entry, LogBroken, fold
+from models.registry.log import ChampionChanged, DecisionLog, Entry, LogBroken, State, Superseded, fold
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
@@ -49,30 +50,114 @@ def written(log: DecisionLog) -> DecisionLog:
     return log
 
 
-@given(steps=st.lists(st.sampled_from(["promoted", "rolled_back", "rejected", "declined"]), max_size=12))
-@settings(deadline=None, max_examples=30)
-def test_any_interleaving_of_promote_and_rollback_leaves_one_champion_and_a_log_that_replays_to_it(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["promoted", "rolled_back", "rejected", "inconclusive", "declined", "allowed", "refused"]),
+        st.integers(0, 3),
+    ),
+    max_size=12,
+)
+
+
+@given(steps=STEPS)
+@settings(deadline=None, max_examples=40)
+def test_any_interleaving_leaves_one_champion_that_nobody_refused_and_a_log_that_replays_to_it(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
 ) -> None:
     storage = Storage(tmp_path_factory.mktemp("log"))
-    log, stack = DecisionLog(storage, "flights"), list[str]()
-    for number, kind in enumerate(steps):
-        if kind == "promoted":
-            stack.append(f"v{number}")
-            append(log, kind, f"attempt-{number}", f"v{number}")
-        elif kind == "rolled_back" and len(stack) > 1:
+    log, stack, refused, first = DecisionLog(storage, "flights"), list[str](), set[str](), None
+    for number, (kind, drawn) in enumerate(steps):
+        attempt, version = f"attempt-{number}", f"v{drawn}"
+        if kind == "rolled_back" and len(stack) > 1:
             stack.pop()
-            append(log, kind, f"attempt-{number}", stack[-1])
-        elif kind not in ("promoted", "rolled_back"):
-            append(log, kind, f"attempt-{number}", None)
+            append(log, kind, attempt, stack[-1])
+        elif kind in ("promoted", "allowed"):
+            stack.append(version)
+            refused.discard(version)
+            first = first or version
+            append(log, kind, attempt, version) if kind == "promoted" else override(log, "promoted", version, attempt)
+        elif kind == "refused" and set(stack) != {version}:
+            stack = [each for each in stack if each != version]
+            refused.add(version)
+            override(log, "refused", version, attempt)
+        elif kind in ("rejected", "inconclusive", "declined"):
+            append(log, kind, attempt, version)
         state = log.read()
         assert state.champion == (stack[-1] if stack else None)
-        assert state.previous_champion == (stack[-2] if len(stack) > 1 else None)
-        assert state.first_champion == (stack[0] if stack else None)
+        assert state.first_champion == first
+        assert state.refused == refused
+        assert state.champion not in refused and state.previous_champion not in refused
     state = DecisionLog(storage, "flights").read()
     assert fold(state.entries) == state
     assert [entry.sequence for entry in state.entries] == list(range(len(state.entries)))
-    assert list(state.promotions) == stack
+    assert state.num_decisions == len(state.entries)
+
+
+@given(steps=STEPS)
+@settings(deadline=None, max_examples=60)
+def test_a_rollback_puts_another_version_back_than_the_one_it_takes_back(steps: list[tuple[str, int]]) -> None:
+    entries: list[Entry] = []
+    for number, (kind, drawn) in enumerate(steps):
+        state = fold(entries)
+        answer = {"allowed": "promoted", "refused": "refused"}.get(kind)
+        version = state.previous_champion if kind == "rolled_back" else VersionId(f"v{drawn}")
+        evidence = {"answer": answer} if answer else {}
+        entry = Entry(number, "", "overridden" if answer else kind, "", "", version, None, "", "", evidence)  # type: ignore[arg-type]
+        with suppress(LogBroken):
+            state = fold([*entries, entry])
+            entries.append(entry)
+        assert state.champion is None or state.previous_champion != state.champion
+
+
+def test_what_a_person_promotes_is_champion_and_what_a_person_refuses_never_comes_back_by_itself(
+    written: DecisionLog,
+) -> None:
+    override(written, "promoted", "v2", "four")
+    assert promotions(written) == ("v1", "v3", "v2")
+    override(written, "refused", "v3", "five")
+    assert promotions(written) == ("v1", "v2")
+    append(written, "rolled_back", "six", "v1")
+    assert (written.read().champion, written.read().refused) == ("v1", {"v3"})
+    override(written, "promoted", "v3", "seven")
+    assert (written.read().champion, written.read().refused) == ("v3", set())
+
+
+def test_the_first_champion_may_be_a_persons_and_stays_the_first_when_it_is_refused(log: DecisionLog) -> None:
+    append(log, "rejected", "one", "v1")
+    override(log, "promoted", "v1", "two")
+    append(log, "promoted", "three", "v2")
+    override(log, "refused", "v1", "four")
+    state = log.read()
+    assert (state.first_champion, state.champion, state.previous_champion) == ("v1", "v2", None)
+
+
+def test_what_was_never_champion_can_be_refused_and_changes_no_champion(written: DecisionLog) -> None:
+    override(written, "refused", "v9", "four")
+    assert (promotions(written), written.read().refused) == (("v1", "v3"), {"v9"})
+
+
+@pytest.mark.parametrize("answer", ["promoted", "refused"])
+def test_an_override_of_no_version_is_not_written(written: DecisionLog, answer: str) -> None:
+    before = written.read()
+    with pytest.raises(LogBroken):
+        override(written, answer, None, "four")
+    assert written.read() == before
+
+
+def test_the_only_champion_there_ever_was_cannot_be_refused(log: DecisionLog) -> None:
+    append(log, "promoted", "one", "v1")
+    with pytest.raises(LogBroken, match="refuses v1, and no other was ever champion"):
+        override(log, "refused", "v1", "two")
+    assert log.read().champion == "v1"
+
+
+def override(log: DecisionLog, answer: str, version: str | None, attempt: str) -> Entry:
+    """A person's word."""
+    return append(log, "overridden", attempt, version, evidence={"by": "Ada", "answer": answer})
+
+
+def promotions(log: DecisionLog) -> tuple[str, ...]:
+    return log.read().promotions
 
 
 def test_an_empty_log_has_no_champion(log: DecisionLog) -> None:
@@ -102,6 +187,44 @@ def test_the_entry_that_is_returned_is_the_one_that_is_read(log: DecisionLog) ->
     assert append(log, "rejected", "one", evidence=evidence) == log.read().entries[0]
     append(log, "rejected", "two")
     assert len(log.read().entries) == 2
+
+
+def test_challengers_are_those_of_their_attempt_alone_in_the_order_of_training(log: DecisionLog) -> None:
+    for attempt, version in (
+        ("one by finetune", "v1"),
+        ("one by scratch", "v2"),
+        ("ones by scratch", "v3"),
+        ("two", "v4"),
+    ):
+        append(log, "registered", attempt, version)
+    append(log, "rejected", "one", "v1")
+    state = log.read()
+    assert [entry.version for entry in state.challengers("one")] == ["v1", "v2"]
+    assert state.challengers("two") == state.challengers("three") == []
+    assert state.num_decisions == 1
+
+
+def test_a_decision_made_before_another_was_recorded_is_superseded(written: DecisionLog) -> None:
+    seen = written.read()
+    append(written, "declined", "four", num_decisions=seen.num_decisions)
+    with pytest.raises(Superseded, match="another decision was recorded meanwhile: Because"):
+        append(written, "rejected", "five", "v5", num_decisions=seen.num_decisions)
+    assert written.read().answer("five") is None
+    assert append(written, "rejected", "five", "v5", num_decisions=seen.num_decisions + 1).kind == "rejected"
+
+
+def test_a_registration_meanwhile_supersedes_nothing(written: DecisionLog) -> None:
+    seen = written.read()
+    append(written, "registered", "four by scratch", "v4")
+    assert append(written, "rejected", "five", "v5", num_decisions=seen.num_decisions).kind == "rejected"
+
+
+def test_who_is_late_with_an_answer_that_is_there_gets_it_whatever_was_decided_since(written: DecisionLog) -> None:
+    seen = written.read()
+    answered = append(written, "rejected", "four", "v4", num_decisions=seen.num_decisions)
+    append(written, "promoted", "five", "v5")
+    late = append(written, "promoted", "four", "v4", against="v3", num_decisions=seen.num_decisions)
+    assert late == answered
 
 
 def test_a_decision_against_an_old_champion_is_refused(written: DecisionLog) -> None:
@@ -236,3 +359,40 @@ def test_one_of_several_promotions_decided_against_the_same_champion_wins(
     state = DecisionLog(Storage(tmp_path), "flights").read()
     assert state.champion in results
     assert len(state.entries) == 1
+
+
+def spend(argument: tuple[Path, int]) -> list[float]:
+    """Decide three times, each at a level that follows from the decisions before it, and again when it is late."""
+    root, racer = argument
+    log, levels = DecisionLog(Storage(root), "flights"), list[float]()
+    while len(levels) < 3:
+        state = log.read()
+        level = level_after(state)
+        with suppress(Superseded):
+            log.append(
+                "rejected",
+                "No better.",
+                attempt=f"{racer}-{len(levels)}",
+                version=VersionId("v1"),
+                against=None,
+                as_of=AS_OF,
+                now=AS_OF,
+                evidence={"level": level},
+                num_decisions=state.num_decisions,
+            )
+            levels.append(level)
+    return levels
+
+
+def level_after(state: State) -> float:
+    return 0.05 / (1 + state.num_decisions)
+
+
+def test_racing_attempts_each_spend_a_level_of_their_own_that_the_log_then_gave(
+    tmp_path: Path, race: Callable[..., list[Any]]
+) -> None:
+    returned = [level for levels in race(spend, [(tmp_path, racer) for racer in range(6)]) for level in levels]
+    entries = DecisionLog(Storage(tmp_path), "flights").read().entries
+    expected = [0.05 / (1 + number) for number in range(6 * 3)]
+    assert [entry.evidence["level"] for entry in entries] == expected
+    assert sorted(returned, reverse=True) == expected

@@ -1,0 +1,65 @@
+"""What the decision log says about tests that were made: their levels, their rows, and how sure they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.evaluation.budget import Tested
+from models.registry.log import Entry, State
+
+TESTED = ("promoted", "rejected", "inconclusive")
+
+
+def tested(state: State) -> list[Tested]:
+    """The tests against a champion that have spent from the error budget, oldest first.
+
+    The first champion's test against a baseline replaces nobody and is none of them. A rollback or a person's override
+    spends nothing and gives nothing back: the entries before it stay.
+    """
+    return [Tested(_level(entry), entry.kind == "promoted") for entry in _judged(state) if entry.against is not None]
+
+
+def ratios(state: State, metric: str) -> list[float]:
+    """For each test in `metric` (its label), the error of the gain as a share of the champion's own, oldest first."""
+    found = []
+    for entry in _judged(state):
+        first, own = _first_test(entry), _judgement(entry).get("champion_error")
+        error = first.get("standard_error")
+        if entry.against is not None and first.get("metric") == metric and own and error is not None:
+            found.append(error / own)
+    return found
+
+
+def holdouts(state: State) -> list[str]:
+    """Names of the sets of rows that each test was made on, oldest first."""
+    return [str(entry.evidence["holdout"]) for entry in _judged(state) if entry.evidence.get("holdout")]
+
+
+def hard_rows(state: State) -> list[str]:
+    """Names of the sets of known-hard rows that decisions have added, oldest first."""
+    return [str(entry.evidence["hard_rows"]) for entry in state.entries if entry.evidence.get("hard_rows")]
+
+
+def _judged(state: State) -> list[Entry]:
+    return [entry for entry in state.entries if entry.kind in TESTED and _judgement(entry).get("tests")]
+
+
+def _level(entry: Entry) -> float:
+    """What the test has spent; an entry from before there was a budget states its level with the test."""
+    before = _section(_section(entry.evidence, "budget"), "before")
+    return float(before.get("next_level", _first_test(entry).get("level") or 0.0))
+
+
+def _first_test(entry: Entry) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = _judgement(entry)["tests"][0]
+    return found
+
+
+def _judgement(entry: Entry) -> Mapping[str, Any]:
+    return _section(entry.evidence, "judgement")
+
+
+def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = content.get(name)
+    return found if isinstance(found, Mapping) else {}

@@ -1,0 +1,150 @@
+"""Put rows and scores together for the gate: on which rows is judged, and what the models say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from configs.schema import Project
+from models.data.contract import Columns, days
+from models.data.snapshots import Snapshot
+from models.data.windows import between
+from models.evaluation import groups
+from models.evaluation.comparison import Paired
+from models.evaluation.reuse import overlap, uses
+from models.registry import history
+from models.registry.log import State
+from models.registry.registry import Registry
+from models.registry.versions import Version, VersionId
+from tasks.step import columns_of, load_version
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The rows that a decision is made on, the same for every challenger.
+
+    Attributes:
+        project, registry, state: whose they are, and the log when they were taken.
+        holdout: labelled rows that no model has seen and that have decided less often than the project allows.
+        seen: the rows before the embargo.
+        validation: the last of them, by which the best of several challengers may be chosen.
+        num_used_up: rows of the holdout that were left out because they have decided often enough.
+    """
+
+    project: Project
+    registry: Registry
+    state: State
+    holdout: pd.DataFrame
+    seen: pd.DataFrame
+    validation: pd.DataFrame
+    num_used_up: int
+
+    @property
+    def columns(self) -> Columns:
+        """The meaning of the columns."""
+        return columns_of(self.project)
+
+    @property
+    def ids(self) -> pd.Index:
+        """Of the holdout's rows."""
+        return pd.Index(self.holdout[self.columns.id])
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Of the holdout, shape (rows,)."""
+        return self.holdout[self.columns.label].to_numpy()
+
+    @cached_property
+    def grouping(self) -> groups.Grouping:
+        """Which rows of the holdout depend on one another."""
+        by = self.project.gate.groups
+        if by == "ladder":
+            return groups.ladder(len(self.holdout))
+        if by == "day":
+            return groups.by_key(days(self.holdout[self.columns.time], self.columns.timezone), "days")
+        return groups.by_key(self.holdout[by].astype(str).to_numpy(), f"values of {by}")
+
+    def pair(self, champion: np.ndarray, challenger: np.ndarray) -> Paired:
+        """Two models' scores of the holdout, with what metrics may need of its rows."""
+        gate = self.project.gate
+        needed = {ref.init_args.get("column") for ref in (gate.primary, *gate.guardrails) if ref.metric}
+        columns = {name: self.holdout[name].to_numpy(dtype=float) for name in needed if name}
+        return Paired(self.labels, champion, challenger, self.grouping, columns)
+
+    def baseline(self) -> np.ndarray:
+        """What has to be beaten where there is no champion: a forecast that needs no model."""
+        columns = self.columns
+        forecast = self.project.gate.first.baseline.build()
+        return np.asarray(
+            forecast(self.seen, self.holdout.drop(columns=columns.label), columns.label, columns.time), dtype=float
+        )
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A challenger against the champion, or against the baseline where there is none, on the bench's rows."""
+
+    bench: Bench
+    champion: Version | None
+    challenger: Version
+
+    @cached_property
+    def paired(self) -> Paired:
+        """Both models' scores of the holdout."""
+        bench = self.bench
+        before = self.champion.model.predict(bench.holdout) if self.champion else bench.baseline()
+        return bench.pair(before, self.challenger.model.predict(bench.holdout))
+
+    def spoilt(self) -> list[str]:
+        """What of the holdout a model was trained on, in words: found by row id, and not by trust in times."""
+        bench, found, checked = self.bench, [], set[VersionId]()
+        for version in (self.champion, self.challenger):
+            line = [each for each in line_of(bench, version.id) if each not in checked] if version else []
+            rows = overlap(bench.ids, (trained_on(bench, each) for each in line))
+            if version and len(rows):
+                found.append(f"{len(rows):,} rows of the holdout, such as {rows[0]!r}, were used to train {version.id}")
+            checked.update(line)
+        return found
+
+
+def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: State) -> Bench:
+    """Take the rows of a snapshot, without those that have decided as often as the project allows."""
+    columns, windows = columns_of(project), snapshot.windows
+    frame = registry.snapshots.read(snapshot)
+    holdout = windows.holdout(frame, columns.time)
+    earlier = (pd.Index(registry.holdouts.read(name)[columns.id]) for name in history.holdouts(state))
+    is_fresh = uses(pd.Index(holdout[columns.id]), earlier) < project.gate.max_uses
+    return Bench(
+        project=project,
+        registry=registry,
+        state=state,
+        holdout=holdout[is_fresh].reset_index(drop=True),
+        seen=between(frame, columns.time, project.schedule.start, windows.train_end),
+        validation=windows.validation(frame, columns.time),
+        num_used_up=int((~is_fresh).sum()),
+    )
+
+
+def compete(bench: Bench, champion: VersionId | None, challenger: VersionId) -> Contest:
+    """Load both versions, checked against their manifests."""
+    registry = bench.registry
+    return Contest(bench, load_version(registry, champion) if champion else None, load_version(registry, challenger))
+
+
+def line_of(bench: Bench, version: VersionId | None) -> Iterator[VersionId]:
+    """A version, and those that it was continued from: what they were trained on, it was too."""
+    while version:
+        yield version
+        version = bench.registry.versions.lineage(version)["parent"]
+
+
+def trained_on(bench: Bench, version: VersionId) -> pd.Index:
+    """Ids of the rows that one version was trained on, without what its parents were."""
+    lineage = bench.registry.versions.lineage(version)
+    start, end = (datetime.fromisoformat(lineage[name]) for name in ("trained_from", "trained_until"))
+    return bench.registry.snapshots.ids(lineage["snapshot"], bench.columns, start, end)

@@ -1,0 +1,132 @@
+"""Say before anything is trained what the coming test could show, and at what price."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from configs.schema import Project
+from models.data.snapshots import Snapshot
+from models.evaluation.budget import Ledger, ledger
+from models.evaluation.comparison import compare
+from models.evaluation.metrics.metric import Undefined
+from models.evaluation.power import Outlook, outlook
+from models.registry import history
+from models.registry.log import State
+from models.registry.versions import VersionId
+from tasks.evaluate import Bench, set_up
+from tasks.require import minima_of, primary_of, slices_of
+from tasks.step import load_version, registry_of, step
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What is known before a training: the level of the coming test, what it could show, and why it should not be.
+
+    There is no ledger, and no outlook, for the first champion: its test replaces nobody.
+    """
+
+    ledger: Ledger | None
+    outlook: Outlook | None
+    objection: str | None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """As it stands in the log."""
+        return {
+            "budget": {"before": asdict(self.ledger)} if self.ledger else None,
+            "outlook": asdict(self.outlook) if self.outlook else None,
+        }
+
+
+@step
+def foresee(project: Project, snapshot: Snapshot, champion: VersionId | None) -> Foresight:
+    """The level of the coming test, the smallest gain that it could show, and what speaks against it."""
+    registry = registry_of(project)
+    state = registry.log.read()
+    bench = set_up(project, registry, snapshot, state)
+    slices_of(bench)  # a query that cannot be evaluated is told now, and not after the training
+    if champion is None:
+        return Foresight(None, None, _too_few(bench))
+    spent = ledger_of(project, state)
+    if objection := (spent.sentence if spent.is_exhausted else _too_few(bench)):
+        return Foresight(spent, None, objection)
+    try:
+        expected = _outlook(bench, champion, spent.next_level)
+    except Undefined as reason:
+        return Foresight(spent, None, f"The champion cannot be compared on this holdout: {reason}.")
+    logger.info("%s %s", spent.sentence, _says(project, expected))
+    return Foresight(spent, expected, _too_weak(project, expected))
+
+
+def ledger_of(project: Project, state: State) -> Ledger:
+    """What the tests so far have spent, and the level of the next one."""
+    gate = project.gate
+    return ledger(gate.budget.rule, gate.alpha, history.tested(state), gate.budget.ceiling)
+
+
+def _outlook(bench: Bench, champion: VersionId, level: float) -> Outlook:
+    primary = primary_of(bench.project, has_champion=True)
+    scores = load_version(bench.registry, champion).model.predict(bench.holdout)
+    alone = compare(primary, bench.pair(scores, scores))
+    earlier = history.ratios(bench.state, primary.label)
+    return outlook(alone.champion_error, len(bench.holdout), bench.grouping.num_groups, level, earlier)
+
+
+def _too_few(bench: Bench) -> str | None:
+    minima, num_positives = minima_of(bench.project), int((bench.labels == 1).sum())
+    num_groups, num_rows = bench.grouping.num_groups, len(bench.holdout)
+    lacking = minima.lacking(num_groups, num_positives, num_rows - num_positives)
+    if not lacking:
+        return None
+    if not bench.num_used_up:
+        return f"The holdout could not show anything: {lacking}."
+    fresh = _fresh_rows(bench, num_groups, num_positives)
+    return (
+        f"{bench.num_used_up:,} of {bench.num_used_up + num_rows:,} rows of the holdout have decided "
+        f"{bench.project.gate.max_uses} times, as often as gate.max_uses allows, and the others cannot show anything: "
+        f"{lacking}. About {fresh:,} fresh labelled rows are needed."
+    )
+
+
+def _fresh_rows(bench: Bench, num_groups: int, num_positives: int) -> int:
+    """Rows that would bring what is lacking, by what the rows at hand bring."""
+    minima, num_rows = minima_of(bench.project), len(bench.holdout)
+    per_group = num_rows / num_groups if num_groups else bench.num_used_up / bench.project.gate.holdout_days
+    share = num_positives / num_rows if num_positives else 0.5
+    return math.ceil(
+        max(
+            (minima.groups - num_groups) * per_group,
+            (minima.positives - num_positives) / share,
+            (minima.negatives - (num_rows - num_positives)) / max(1 - share, 1e-9),
+        )
+    )
+
+
+def _says(project: Project, expected: Outlook) -> str:
+    if expected.smallest_gain is None:
+        return f"On {expected.num_rows:,} rows in {expected.num_groups} groups nothing could be shown at that level."
+    return (
+        f"On {expected.num_rows:,} rows a gain of {expected.smallest_gain:.4f} in "
+        f"{primary_of(project, has_champion=True).label} would be shown four times out of five."
+    )
+
+
+def _too_weak(project: Project, expected: Outlook) -> str | None:
+    largest = project.gate.plausible_gain
+    if expected.smallest_gain is None:
+        return (
+            f"Inconclusive before it began: with {expected.num_groups} groups no test can reach level "
+            f"{expected.level:.2g}; a longer gate.holdout_days brings more groups."
+        )
+    if largest is None or expected.smallest_gain <= largest:
+        return None
+    return (
+        f"Inconclusive before it began: the holdout could show a gain of {expected.smallest_gain:.4f} or more, and "
+        f"gate.plausible_gain={largest:g} is the largest that is thought possible; it needs about "
+        f"{expected.rows_missing(largest):,} more mature labels."
+    )
