@@ -12,8 +12,9 @@ from configs.schema import Project
 from models.data.snapshots import Snapshot
 from models.evaluation.budget import Tested, ledger
 from models.evaluation.comparison import compare
-from models.evaluation.gate import Judgement, best, holm_levels, judge, unjudged
+from models.evaluation.gate import Judgement, best, judge, unjudged
 from models.evaluation.hard_rows import hardest
+from models.evaluation.holm import holm_levels
 from models.evaluation.metrics.metric import Undefined
 from models.evaluation.metrics.proper import log_loss
 from models.monitoring.quality import QualityCheck

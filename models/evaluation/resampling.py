@@ -8,42 +8,64 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from scipy import stats
 from torchmetrics import Metric as TorchMetric
 
 from models.evaluation.comparison import Comparison, Paired
 from models.evaluation.metrics.metric import Undefined
 
-NUM_RESAMPLES = 1999  # the smallest p is one in 2,000
+NUM_RESAMPLES = 999  # the deviation is known to about 2 %
 
 
 @dataclass(frozen=True)
 class ResampledSpread:
-    """The spread of a gain by its values on resampled groups, `draws` of shape (ways to group, resamples)."""
+    """The spread of a gain by its deviation over resamples of G groups, with Student's t of G - 1 degrees of freedom.
+
+    Resampling G groups understates the variance by (G - 1) / G, and percentiles of the draws are too narrow for few
+    groups (8 % false claims at a level of 5 % with ten groups, measured): hence the factor, and the t.
+
+    Attributes:
+        gain: as it was measured.
+        draws: the gain on the resamples, shape (ways to group, resamples).
+        num_groups: of each way.
+    """
 
     gain: float
     draws: np.ndarray
+    num_groups: tuple[int, ...]
 
     @property
     def standard_error(self) -> float:
         """The largest over the ways to group."""
-        return float(self.draws.std(axis=1, ddof=1).max())
+        return float(self._errors.max())
 
     def p_above(self, threshold: float) -> float:
-        """One-sided p of "the true gain is at most `threshold`", counting the sample itself."""
-        return self._p(self.draws - self.gain >= self.gain - threshold)
+        """One-sided p of "the true gain is at most `threshold`", the largest over the ways to group."""
+        return self._p(self.gain - threshold)
 
     def p_below(self, threshold: float) -> float:
         """One-sided p of "the true gain is at least `threshold`"."""
-        return self._p(self.draws - self.gain <= self.gain - threshold)
+        return self._p(threshold - self.gain)
 
     def interval(self, level: float) -> tuple[float, float]:
-        """The basic bootstrap interval (Davison & Hinkley 1997, section 5.2), widest over the ways to group."""
-        tail = (1 - level) / 2
-        low, high = np.quantile(self.draws - self.gain, [tail, 1 - tail], axis=1)
-        return float(self.gain - high.max()), float(self.gain - low.min())
+        """Two-sided confidence interval of the gain, the widest over the ways to group."""
+        width = float((stats.t.ppf((1 + level) / 2, self._freedom) * self._errors).max())
+        return self.gain - width, self.gain + width
 
-    def _p(self, is_extreme: np.ndarray) -> float:
-        return float((1 + is_extreme.sum(axis=1).max()) / (1 + self.draws.shape[1]))
+    @property
+    def _freedom(self) -> np.ndarray:
+        return np.array(self.num_groups) - 1
+
+    @property
+    def _errors(self) -> np.ndarray:
+        groups = np.array(self.num_groups)
+        return self.draws.std(axis=1, ddof=1) * np.sqrt(groups / np.maximum(groups - 1, 1))
+
+    def _p(self, excess: float) -> float:
+        errors = self._errors
+        if not errors.any():
+            return 0.0 if excess > 0 else 1.0
+        return float(stats.t.sf(excess / errors, self._freedom).max())
 
 
 @dataclass(frozen=True)
@@ -73,9 +95,10 @@ class Resampled:
         gain = sign * (challenger - weight * champion)
         random = np.random.default_rng(self.seed)
         draws = np.empty((len(paired.grouping.ways), self.num_resamples))
-        own = np.empty_like(draws)
+        own, sizes = np.empty_like(draws), []
         for way, numbers in enumerate(paired.grouping.ways):
             members = _members(numbers)
+            sizes.append(len(members))
             for draw in range(self.num_resamples):
                 drawn = random.integers(0, len(members), len(members))
                 before, after = self._values(paired, np.concatenate([members[group] for group in drawn]))
@@ -85,10 +108,10 @@ class Resampled:
             champion=champion,
             challenger=challenger,
             gain=gain,
-            spread=ResampledSpread(gain, draws),
+            spread=ResampledSpread(gain, draws, tuple(sizes)),
             num_rows=paired.num_rows,
             num_groups=paired.grouping.num_groups,
-            champion_error=ResampledSpread(champion, own).standard_error,
+            champion_error=ResampledSpread(champion, own, tuple(sizes)).standard_error,
         )
 
     def _values(self, paired: Paired, rows: np.ndarray) -> tuple[float, float]:

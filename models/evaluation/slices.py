@@ -9,10 +9,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from models.evaluation.comparison import Paired
 from models.evaluation.guardrails import NoWorse
+from models.evaluation.holm import holm_levels
 from models.evaluation.metrics.metric import Undefined
 from models.evaluation.minima import Minima
 from models.evaluation.testing import Test, untested
@@ -124,10 +124,10 @@ def _only_the_surely_broken(tests: list[Test], level: float) -> list[Test]:
     if not broken:
         return tests
     chances = {position: test.p_failure for position, test in enumerate(tests) if test.p_failure is not None}
-    is_broken = dict(zip(chances, multipletests([*chances.values()], level, method="holm")[0], strict=True))
+    levels = dict(zip(chances, holm_levels([*chances.values()], level), strict=True))
     return [
         replace(test, verdict="open", note="worse here, but among so many slices one may be by chance")
-        if test.verdict == "fails" and not is_broken[position]
+        if test.verdict == "fails" and chances[position] > levels[position]
         else test
         for position, test in enumerate(tests)
     ]

@@ -16,6 +16,7 @@ from models.evaluation.groups import Grouping, by_key
 from models.evaluation.guardrails import Elsewhere, Floor, NegativeFlips, NoWorse
 from models.evaluation.metrics import ACCURACY, AUC, BRIER, LOG_LOSS, MCC, PRECISION, RECALL, Metric, Sample
 from models.evaluation.resampling import from_torchmetrics
+from models.evaluation.spread import sign_flip
 from models.evaluation.testing import Test
 
 NUM_ROWS = 600
@@ -161,6 +162,14 @@ def test_negative_flips_are_rows_that_only_the_champion_gets_right() -> None:
     assert only(NegativeFlips(largest=0.1).tests(paired, 0.05)).verdict == "fails"
     assert only(NegativeFlips(largest=0.26).tests(paired, 0.05)).verdict == "open"
     assert test.title == "negative flips"
+
+
+def test_negative_flips_of_few_days_are_flipped_as_what_they_cost() -> None:
+    labels, days = np.ones(60), np.arange(60) // 6
+    flips = np.isin(np.arange(60), [0, 1, 2, 3, 6, 12])  # most of them on one day
+    paired = Paired(labels, np.full(60, 0.9), np.where(flips, 0.1, 0.9), by_key(days, "days"))
+    test = only(NegativeFlips(largest=0.15).tests(paired, 0.05))
+    assert test.p_value == sign_flip(np.bincount(days, weights=0.15 - flips))
 
 
 @given(seed=st.integers(0, 10_000), threshold=st.sampled_from([0.3, 0.5, 0.7]))

@@ -16,8 +16,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from models.evaluation.comparison import Paired, compare
-from models.evaluation.gate import holm_levels
 from models.evaluation.groups import by_key
+from models.evaluation.holm import holm_levels
 from models.evaluation.metrics import ACCURACY, AUC, BRIER, LOG_LOSS, MAE, Metric, Sample
 from models.evaluation.spread import sign_flip
 
@@ -246,6 +246,10 @@ def test_holms_levels_reject_what_statsmodels_rejects(seed: int) -> None:
     levels = holm_levels(p_values, 0.05)
     assert [p <= own for p, own in zip(p_values, levels, strict=True)] == expected.tolist()
     assert all(0.05 / len(p_values) <= own <= 0.05 for own in levels)
+
+
+def test_a_p_that_equals_its_level_is_rejected_and_the_next_is_asked() -> None:
+    assert holm_levels([0.0125, 0.05, 0.016, 0.02], 0.05) == pytest.approx([0.0125, 0.05, 0.05 / 3, 0.025])
 
 
 def test_no_test_needs_no_level() -> None:

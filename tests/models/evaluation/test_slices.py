@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.evaluation.comparison import Paired, compare
-from models.evaluation.gate import holm_levels
 from models.evaluation.groups import Grouping, by_key, ladder
 from models.evaluation.guardrails import NoWorse
+from models.evaluation.holm import holm_levels
 from models.evaluation.metrics import AUC, LOG_LOSS
 from models.evaluation.minima import Minima
 from models.evaluation.slices import Slice, Slices, by_query, by_range, by_value
@@ -138,7 +138,7 @@ def test_among_very_many_slices_few_groups_can_break_none() -> None:
     min_rows=st.integers(1, 10),
     is_category=st.booleans(),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 def test_slices_by_value_share_no_row_and_leave_out_only_a_small_rest(
     now: list[str | None], before: list[str | None], min_rows: int, is_category: bool
 ) -> None:
