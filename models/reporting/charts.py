@@ -12,31 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from models.registry.log import Entry
+from models.reporting.marks import BLUE, CHANGES, MARKS, PURPLE, VERMILLION, Mark
 from models.reporting.svg import INK, QUIET, Chart, Shape, canvas, chart, place, write
 from models.reporting.year import Period, Year
-
-# Okabe & Ito's colours, darkened until text in them has a contrast of 4.5 on white.
-BLUE, VERMILLION, PURPLE = "#0067a3", "#b84a00", "#8e4585"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """How one kind of decision looks in the lane above the curve."""
-
-    kind: str
-    label: str
-    marker: str
-    colour: str
-    is_filled: bool
-
-
-MARKS = (
-    Mark("promoted", "promoted", "^", BLUE, True),
-    Mark("rolled_back", "rolled back", "v", PURPLE, True),
-    Mark("rejected", "rejected", "x", VERMILLION, True),
-    Mark("inconclusive", "inconclusive", "o", QUIET, False),
-    Mark("declined", "declined", "_", QUIET, True),
-)
 
 
 @dataclass(frozen=True)
@@ -113,7 +91,8 @@ def _layout(shape: Shape) -> Layout:
 
 def _draw_performance(year: Year, shape: Shape) -> Figure:
     layout = _layout(shape)
-    marks = [mark for mark in MARKS if year.count(mark.kind)]
+    kinds = {entry.kind for entry in _drawn(year)}
+    marks = [mark for mark in MARKS if mark.kind in kinds]
     changes = _changes(year)
     rows = _label_rows(year, changes, shape, layout)
     lane_height = layout.lane_row * len(marks) + layout.label_row * (max(rows, default=-1) + 1)
@@ -135,7 +114,7 @@ def _draw_performance(year: Year, shape: Shape) -> Figure:
         _draw_lane(lane, year, marks, changes, rows, layout)
         lane.set_xlim(axes.get_xlim())
     for entry in changes:
-        axes.axvline(_moment(entry), color=BLUE if entry.kind == "promoted" else PURPLE, linewidth=0.9, alpha=0.55)
+        axes.axvline(_moment(entry), color=CHANGES[entry.kind], linewidth=0.9, alpha=0.55)
     return figure
 
 
@@ -215,7 +194,7 @@ def _draw_lane(
     heights = {mark.kind: top - (row + 0.5) * layout.lane_row for row, mark in enumerate(marks)}
     lane.set_ylim(0, top + layout.label_row * (max(rows, default=-1) + 1))
     for mark in marks:
-        moments = [_moment(entry) for entry in year.entries if entry.kind == mark.kind]
+        moments = [_moment(entry) for entry in _drawn(year) if entry.kind == mark.kind]
         face = mark.colour if mark.is_filled else "none"
         lane.plot(
             moments,
@@ -224,12 +203,12 @@ def _draw_lane(
             marker=mark.marker,
             color=mark.colour,
             markerfacecolor=face,
-            markersize=6.5,
+            markersize=11 if mark.marker == "*" else 6.5,  # a star is mostly corners
             markeredgewidth=1.6,
             clip_on=False,
         )
     for entry, row in zip(changes, rows, strict=True):
-        colour = BLUE if entry.kind == "promoted" else PURPLE
+        colour = CHANGES[entry.kind]
         level = top + (row + 0.15) * layout.label_row
         lane.plot([_moment(entry)] * 2, [0, level], color=colour, linewidth=0.9, alpha=0.55)
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}  # hides the line of a label above
@@ -250,14 +229,26 @@ def _label_rows(year: Year, changes: Sequence[Entry], shape: Shape, layout: Layo
     return levels([(_moment(entry) - start) * pixels for entry in changes], width=longest * 0.68 * shape.text + 3)
 
 
+def _drawn(year: Year) -> list[Entry]:
+    """The decisions within the span, in the order of the data's time."""
+    return sorted((entry for entry in year.entries if year.covers(entry)), key=_moment)
+
+
 def _changes(year: Year) -> list[Entry]:
     """The entries that changed the champion, in the order of the data's time."""
-    return sorted((entry for entry in year.entries if entry.kind in ("promoted", "rolled_back")), key=_moment)
+    return [entry for entry in _drawn(year) if entry.kind in CHANGES and not _is_only_a_word(entry)]
+
+
+def _is_only_a_word(entry: Entry) -> bool:
+    """Whether a person refused a version that was not the champion."""
+    refuses = entry.kind == "overridden" and entry.evidence.get("answer") != "promoted"
+    return refuses and entry.version != entry.against
 
 
 def _span(year: Year) -> tuple[float, float]:
     """The days from the first to the last moment that is drawn, with a little air."""
-    decided = [_moment(entry) for mark in MARKS for entry in year.entries if entry.kind == mark.kind]
+    kinds = {mark.kind for mark in MARKS}
+    decided = [_moment(entry) for entry in _drawn(year) if entry.kind in kinds]
     first, last = (float(dates.date2num(moment)) for moment in year.first_and_last)
     first, last = min([first, *decided]), max([last, *decided])
     air = 0.015 * (last - first)

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from models.registry.log import Entry
-from models.reporting import wording
+from models.reporting import facts, forest, panels, wording
+from models.reporting.account import latest, statement
 from models.reporting.charts import estimation, performance
-from models.reporting.evidence import findings, section
-from models.reporting.forest import forest
+from models.reporting.decision import STAR, Decision
+from models.reporting.evidence import section
+from models.reporting.svg import Chart
 from models.reporting.year import Year
 
 TEMPLATES = Path(__file__).parent / "templates"
-PRIOR = "the constant prediction of how often the outcome occurs"
-ANSWERS = {
-    "registered": "Trained",
-    "promoted": "Promoted",
-    "rejected": "Rejected",
-    "inconclusive": "Inconclusive",
-    "declined": "Declined",
-    "rolled_back": "Rolled back",
-}
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A panel and its charts: what is seen at once, and what a reader opens."""
+
+    panel: panels.Panel
+    chart: Chart | None
+    folded: Chart | None
 
 
 def year_page(year: Year) -> str:
@@ -39,25 +39,31 @@ def year_page(year: Year) -> str:
         performance=performance(year),
         estimation=estimation(year),
         decisions=decisions,
+        undrawn=[entry for entry in decisions if not year.covers(entry)],
+        overrides={str(entry.version): entry for entry in decisions if entry.kind == "overridden"},
+        account=latest(decisions),
     )
 
 
 def decision_page(entry: Entry, project: str) -> str:
     """The page of one entry of the decision log, as HTML."""
-    evidence = entry.evidence
-    tests = findings(entry)
+    decision = Decision(entry, project)
+    tests = decision.tests
     return _page(
         "decision.html",
         entry=entry,
+        decision=decision,
         project=project,
-        question=_question(entry, project),
-        answer=ANSWERS[entry.kind],
-        diagnosis=section(evidence, "diagnosis"),
-        windows=_windows(section(evidence, "windows")),
-        data=_data(evidence),
-        compared=_compared(entry),
         tests=tests,
-        forest=forest(tests),
+        primary=forest.primary(decision.primary),
+        guardrails=[_drawn(panel, f"guardrail{place}") for place, panel in enumerate(panels.guardrails(tests))],
+        slices=[_drawn(panel, f"slices{place}") for place, panel in enumerate(panels.slices(tests))],
+        limits=[test for test in tests if test.kind == "limit"],
+        is_long=len(tests) > panels.MOST_LINES,
+        budget=statement(entry),
+        diagnosis=section(entry.evidence, "diagnosis"),
+        compared=facts.compared(decision),
+        data=[*facts.windows(entry.evidence), *facts.data(entry.evidence)],
         raw=entry.to_bytes().decode(),
     )
 
@@ -67,75 +73,28 @@ def decision_file(entry: Entry) -> str:
     return f"decision-{entry.sequence:08}.html"
 
 
+def data_file(entry: Entry) -> str:
+    """Name of the file beside it that holds the same as JSON."""
+    return f"decision-{entry.sequence:08}.json"
+
+
 def _tiles(year: Year) -> list[tuple[str, str]]:
     """The few numbers under the headline, each with its name."""
     kinds = ["promoted", "rejected", "inconclusive", "declined"] + ["rolled_back"] * bool(year.count("rolled_back"))
     rows = sum(period.num_rows for period in year.periods)
-    return [(wording.words(kind), str(year.count(kind))) for kind in kinds] + [("rows scored", f"{rows:,}")]
+    by_hand = [(f"{STAR} against the gate", str(year.count("overridden")))] if year.count("overridden") else []
+    return [*((wording.words(kind), str(year.count(kind))) for kind in kinds), *by_hand, ("rows scored", f"{rows:,}")]
 
 
-def _question(entry: Entry, project: str) -> str:
-    if entry.kind == "rolled_back":
-        return f"Should the last promotion of {project} be taken back?"
-    if entry.kind == "declined" or entry.version is None:
-        return f"Should a challenger for {project} be trained?"
-    if entry.kind == "registered":
-        return f"Which challenger was trained for {project}?"
-    if entry.against is None:
-        return f"Is {entry.version} good enough to be the first champion of {project}?"
-    return f"Should {entry.version} replace {entry.against} as the champion of {project}?"
+def _short_answer(entry: Entry) -> str:
+    """The answer as a link is called."""
+    override = Decision(entry, "").override
+    return f"{STAR} {override.words}" if override else wording.words(entry.kind)
 
 
-def _compared(entry: Entry) -> list[tuple[str, str]]:
-    """Who stood against whom, and why now."""
-    sides: list[tuple[str, str | None]]
-    if entry.kind == "rolled_back":
-        sides = [("put back", entry.version), ("taken out of use", entry.against)]
-    elif entry.version is None:
-        sides = [("champion", entry.against)]
-    else:
-        sides = [("challenger", entry.version), ("champion", entry.against or f"none yet; compared with {PRIOR}")]
-    trigger = entry.evidence.get("trigger")
-    asked = [("asked for by", wording.TRIGGERS.get(str(trigger), wording.words(str(trigger))))] if trigger else []
-    rows = [(name, side) for name, side in sides if side is not None]
-    return [*rows, *asked, ("as of", wording.moment(entry.as_of)), ("recorded", wording.moment(entry.recorded_at))]
-
-
-def _windows(windows: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The windows of time that are stated, in their order."""
-    spans = (
-        ("training", "train_start", "validation_start"),
-        ("validation", "validation_start", "train_end"),
-        ("holdout, on which both were judged", "holdout_start", "holdout_end"),
-    )
-    rows = [
-        (name, wording.period(*map(datetime.fromisoformat, (windows[start], windows[end]))))
-        for name, start, end in spans
-        if windows.get(start) and windows.get(end)
-    ]
-    if windows.get("embargo_days") is not None:
-        rows.insert(-1, ("left out before the holdout", wording.days(windows["embargo_days"])))
-    return rows
-
-
-def _data(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was trained and judged on, and how much of it there was."""
-    snapshot, training, judgement = (section(evidence, name) for name in ("snapshot", "training", "judgement"))
-    rows = (
-        ("snapshot", snapshot.get("id")),
-        ("rows in the snapshot", _counted(snapshot, "num_rows")),
-        ("recipe", training.get("recipe")),
-        ("rows trained on", _counted(training, "num_rows")),
-        ("training took", wording.duration(training["seconds"]) if training.get("seconds") is not None else None),
-        ("rows judged on", _counted(judgement, "num_rows")),
-        ("positives among them", _counted(judgement, "num_positives")),
-        ("independent groups, such as days", _counted(judgement, "num_groups")),
-    )
-    return [(name, str(value)) for name, value in rows if value is not None]
-
-
-def _counted(content: Mapping[str, Any], name: str) -> str | None:
-    return str(wording.count(content[name])) if content.get(name) is not None else None
+def _drawn(panel: panels.Panel, name: str) -> Drawn:
+    """A panel with its charts, each named unlike any other of the page."""
+    return Drawn(panel, forest.lines(panel, name, panel.shown), forest.lines(panel, f"{name}-more", panel.folded))
 
 
 def _page(template: str, **content: object) -> str:
@@ -146,8 +105,8 @@ def _page(template: str, **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("asks", "count", "duration", "moment", "number", "probability", "signed", "words"):
+    for name in ("count", "duration", "level", "moment", "number", "percent", "probability", "shown", "words"):
         environment.filters[name] = getattr(wording, name)
-    environment.filters["file"] = decision_file
-    environment.globals.update(dates=wording.period, verdicts=wording.VERDICTS, terms=wording.TERMS)
+    environment.filters.update(file=decision_file, data_file=data_file, answer=_short_answer)
+    environment.globals.update(dates=wording.period, verdicts=wording.VERDICTS, terms=wording.TERMS, star=STAR)
     return environment.get_template(template).render(**content)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from markupsafe import Markup
 
@@ -35,8 +37,12 @@ TERMS = {
     "inconclusive": "The data do not say either way; the champion stays until there are more.",
     "declined": "No training was begun, for the reason that is given.",
     "rolled back": "The last promotion was taken back, and the champion before it is in use again.",
+    "against the gate": (
+        "A person promoted or refused a model whatever the gate had said, under their name and with a reason (★)."
+    ),
+    "level": "The chance of calling a challenger better that is not: how much doubt the gate lets itself have.",
+    "false promotion": "A challenger that took over though it is no better: its test was passed by luck.",
 }
-TESTS = {"superiority": "must be better", "non-inferiority": "must not be worse by the margin"}
 TRIGGERS = {"scheduled": "the schedule"}
 
 
@@ -45,45 +51,81 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def asks(kind: str) -> str:
-    """What a kind of test asks for."""
-    return TESTS.get(kind, words(kind))
+def listed(names: Sequence[str]) -> str:
+    """Names in a row.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def shown(text: str, missing: str = "not known") -> str | Markup:
+    """A number as text for a page, on which a dash says what is `missing`."""
+    if text != DASH:
+        return text
+    return Markup('<span class="missing" role="img" aria-label="{0}" title="{0}">{1}</span>').format(missing, DASH)
+
+
+def decimals(value: float | None, digits: int = 3, sign: str = "") -> str:
+    """A number with so many decimals, a dash when there is none.
+
+    >>> decimals(0.01, 4, sign="+"), decimals(None)
+    ('+0.0100', '–')
+    """
+    return f"{value:{sign},.{digits}f}".replace("-", MINUS) if _is_number(value) else DASH
 
 
 def number(value: float | None, digits: int = 3, missing: str = "not known") -> str | Markup:
-    """A number with so many decimals; a dash that says what is `missing` when there is none."""
-    if value is None or not math.isfinite(value):
-        return Markup('<span class="missing" role="img" aria-label="{0}" title="{0}">{1}</span>').format(missing, DASH)
-    return f"{value:.{digits}f}".replace("-", MINUS)
+    """A number with so many decimals, for a page."""
+    return shown(decimals(value, digits), missing)
 
 
-def signed(value: float | None, digits: int = 4) -> str | Markup:
-    """A difference, with its sign.
-
-    >>> signed(0.01)
-    '+0.0100'
-    """
-    if value is None or not math.isfinite(value):
-        return number(None)
-    return f"{value:+.{digits}f}".replace("-", MINUS)
-
-
-def count(value: object) -> str | Markup:
+def count(value: object) -> str:
     """A whole number with its thousands apart.
 
     >>> count(1234567)
     '1,234,567'
     """
-    return f"{value:,.0f}" if isinstance(value, int | float) and math.isfinite(value) else number(None)
+    return f"{value:,.0f}" if _is_number(value) else DASH
 
 
-def probability(value: float | None) -> str | Markup:
+def counted(value: object, name: str) -> str:
+    """So many of something that is named in the plural.
+
+    >>> counted(1, "tests"), counted(2345, "rows")
+    ('1 test', '2,345 rows')
+    """
+    return f"{count(value)} {name.removesuffix('s') if value == 1 else name}"
+
+
+def probability(value: float | None) -> str:
     """A p value: three decimals, and no smaller than they can say.
 
     >>> probability(0.00002)
     '< 0.001'
     """
-    return "< 0.001" if value is not None and value < 0.001 else number(value)
+    return "< 0.001" if value is not None and value < 0.001 else decimals(value)
+
+
+def level(value: float | None) -> str:
+    """The level of a test, in three digits however small it is.
+
+    >>> level(0.05), level(0.0072183), level(0.0)
+    ('0.05', '0.00722', '0')
+    """
+    if not _is_number(value) or value <= 0:
+        return decimals(value, 0)
+    return f"{value:.{2 - math.floor(math.log10(value))}f}".rstrip("0").rstrip(".")
+
+
+def percent(share: float) -> str:
+    """A share of a hundred.
+
+    >>> percent(0.9), percent(0.9856)
+    ('90%', '98.6%')
+    """
+    return f"{100 * share:.3g}%"
 
 
 def days(number_of_days: float) -> str:
@@ -127,3 +169,7 @@ def period(start: datetime, end: datetime) -> str:
         return moment(start)
     first = f"{start.day} {start:%b}" if start.year == last.year else moment(start)
     return f"{first} {DASH} {last.day} {last:%b %Y}"
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,14 @@ from pathlib import Path
 from models.registry.log import Entry
 
 SMALLEST_IMPROVEMENT = 0.0005  # below it the two log losses are called the same
+NAMES = {
+    "promoted": "promoted",
+    "rejected": "rejected",
+    "inconclusive": "inconclusive",
+    "declined": "declined",
+    "rolled_back": "rolled back",
+    "overridden": "decided against the gate",
+}
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,7 @@ class Year:
     @property
     def answers(self) -> str:
         """How often the gate gave each answer."""
-        kinds = ("promoted", "rejected", "inconclusive", "declined", "rolled_back")
-        counts = [(kind.replace("_", " "), self.count(kind)) for kind in kinds]
+        counts = [(name, self.count(kind)) for kind, name in NAMES.items()]
         return ", ".join(f"{count} {kind}" for kind, count in counts if count) + "."
 
     def count(self, kind: str) -> int:
@@ -83,11 +89,8 @@ class Year:
         """The span that was replayed."""
         return self.periods[0].start, self.periods[-1].end
 
-
-def champions(entries: Sequence[Entry]) -> list[tuple[datetime, str]]:
-    """When each champion took over, in the data's time."""
-    return [
-        (datetime.fromisoformat(entry.as_of), str(entry.version))
-        for entry in entries
-        if entry.kind in ("promoted", "rolled_back")
-    ]
+    def covers(self, entry: Entry) -> bool:
+        """Whether a decision falls within the span, give or take a period; a person's may be made long after it."""
+        first, last = self.first_and_last
+        slack = max(period.end - period.start for period in self.periods)
+        return first - slack <= datetime.fromisoformat(entry.as_of) <= last + slack

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import random
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
@@ -18,9 +21,12 @@ import pytest
 from models.registry.log import Entry, Kind
 from models.registry.versions import VersionId
 from models.reporting.charts import estimation, levels, performance
+from models.reporting.decision import Decision
 from models.reporting.evidence import findings
-from models.reporting.forest import forest
+from models.reporting.forest import primary
 from models.reporting.pages import decision_file, decision_page, year_page
+from models.reporting.panels import guardrails, slices
+from models.reporting.records import decision_json, decision_markdown
 from models.reporting.wording import period as dates
 from models.reporting.year import Period, Year
 
@@ -74,14 +80,20 @@ class Reader(HTMLParser):
         return " ".join(" ".join(self.texts).split())
 
 
-def trial(metric: str, kind: str, gain: float, error: float, margin: float, verdict: str) -> dict[str, Any]:
-    champion = {"log_loss": 0.5512, "auc": 0.7421, "calibration_error": 0.0213}.get(metric, 0.5)
-    sign = 1 if metric == "auc" else -1
+CHAMPION = {"log loss (nats)": 0.5512, "AUC": 0.7421, "calibration error": 0.0213, "negative flips (share of rows)": 0}
+BETTER_HIGH = ("AUC",)
+
+
+def trial(
+    metric: str, kind: str, gain: float, error: float, margin: float, verdict: str, scope: str = "all rows", **more: Any
+) -> dict[str, Any]:
+    champion = CHAMPION.get(metric, 0.0831)
     return {
         "metric": metric,
+        "scope": scope,
         "kind": kind,
         "champion": champion,
-        "challenger": champion + sign * gain,
+        "challenger": champion + (gain if metric in BETTER_HIGH else -gain),
         "gain": gain,
         "standard_error": error,
         "lower": gain - 1.7 * error,
@@ -90,16 +102,108 @@ def trial(metric: str, kind: str, gain: float, error: float, margin: float, verd
         "p_value": 0.0004,
         "level": 0.05,
         "verdict": verdict,
+        "num_rows": 12040,
+        "num_groups": 29,
+        "is_equivalent": False,
+        "note": "",
+        **more,
     }
 
 
-def judged(answer: str) -> dict[str, Any]:
-    gain, verdict = {"promoted": (0.0231, "holds"), "rejected": (-0.0012, "fails")}.get(answer, (0.0041, "open"))
-    tests = [
-        trial("log_loss", "superiority", gain, 0.0031, 0.002, verdict),
-        trial("auc", "non-inferiority", 0.0102, 0.0042, 0.005, "holds"),
-        trial("calibration_error", "non-inferiority", -0.0013, 0.0031, 0.01, "holds"),
+def untested(metric: str, scope: str, margin: float, note: str, num_rows: int | None = None) -> dict[str, Any]:
+    empty = dict.fromkeys(
+        ("champion", "challenger", "gain", "standard_error", "lower", "upper", "p_value", "level", "num_groups")
+    )
+    test = trial(metric, "non-inferiority", 0, 0, margin, "open", scope, note=note)
+    return test | empty | {"num_rows": num_rows}
+
+
+def limited(metric: str, champion: float, challenger: float, largest: float, note: str = "") -> dict[str, Any]:
+    verdict = "holds" if challenger <= largest else "fails"
+    numbers = {"champion": champion, "challenger": challenger, "verdict": verdict}
+    return untested(metric, "all rows", largest, note) | {"kind": "limit", **numbers}
+
+
+def main_tests(gain: float, verdict: str) -> list[dict[str, Any]]:
+    return [
+        trial("log loss (nats)", "superiority", gain, 0.0031, 0.002, verdict),
+        trial("AUC", "non-inferiority", 0.0102, 0.0042, 0.005, "holds"),
+        trial("calibration error", "non-inferiority", -0.0013, 0.0031, 0.01, "holds", is_equivalent=True),
     ]
+
+
+def sliced(num_broken: int = 2) -> list[dict[str, Any]]:
+    """25 slices of 3 columns, of which some are broken and one has too few rows."""
+    draw = random.Random(2)
+    names = [f"origin={name}" for name in ("EWR", "JFK", "LGA")]
+    names += [
+        f"carrier={name}" for name in ("AA", "B6", "DL", "EV", "FL", "MQ", "UA", "US", "VX", "WN", "other values")
+    ]
+    names += [f"dep_hour from {hour} to {hour + 2}" for hour in range(5, 23, 2)] + ["dep_hour from 23"]
+    found = [untested("log loss (nats)", "carrier=HA", 0.01, "only 12 rows of 300 needed, where before it had 340", 12)]
+    for place, name in enumerate(names):
+        is_broken = place in range(1, 1 + num_broken)
+        gain, error = (-0.034 if is_broken else draw.gauss(0.012, 0.006)), draw.uniform(0.003, 0.009)
+        verdict = "fails" if is_broken else "holds" if gain - 1.7 * error > -0.01 else "open"
+        size = {"num_rows": draw.randrange(320, 5200), "num_groups": 29}
+        found.append(trial("log loss (nats)", "non-inferiority", gain, error, 0.01, verdict, name, **size))
+    return found
+
+
+def guarded() -> list[dict[str, Any]]:
+    """Guardrails of every kind: the first champion, bad days, flips, fairness, known-hard rows and cost."""
+    no_worse = "non-inferiority"
+    first = "all rows, against the first champion 20130101-0a1b2c3d4e"
+    noise = "all rows with noise of 0.1 standard deviations"
+    return [
+        trial("negative flips (share of rows)", no_worse, -0.0113, 0.0021, 0.03, "holds"),
+        trial("log loss (nats)", no_worse, 0.0372, 0.0051, 0.0, "holds", first),
+        trial("demographic parity gap", no_worse, -0.0051, 0.0062, 0.02, "holds", "groups of SEX"),
+        trial("equal opportunity gap", no_worse, -0.0131, 0.0142, 0.02, "open", "groups of SEX"),
+        trial("worst calibration error", no_worse, 0.0021, 0.0062, 0.02, "holds", "groups of SEX"),
+        untested("demographic parity gap", "groups of RAC1P", 0.02, "300 rows needed in each group: RAC1P=5 has 41"),
+        trial("log loss (nats)", no_worse, 0.0013, 0.0041, 0.02, "holds", "all rows with 10% of the values missing"),
+        trial("log loss (nats)", no_worse, -0.0101, 0.0072, 0.02, "open", noise),
+        limited("known-hard rows called wrong (share)", 1.0, 0.8125, 1.0, "320 rows"),
+        limited("median time of a request of 1,000 rows (ms)", 28.4, 31.2034, 50.0),
+        limited("size of the weights (MB)", 0.0312, 0.8124, 0.5),
+    ]
+
+
+def ledger(num_tests: int, num_promotions: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "rule": "fixed",
+        "alpha": 0.05,
+        "ceiling": None,
+        "num_tests": num_tests,
+        "num_promotions": num_promotions,
+        "spent": 0.05 * num_tests,
+        "next_level": 0.05,
+        **changes,
+    }
+
+
+def judged(
+    answer: str, further: Sequence[dict[str, Any]] = (), primary: str | None = None, **changes: Any
+) -> dict[str, Any]:
+    usual = {"promoted": (0.0231, "holds"), "rejected": (-0.0012, "fails")}
+    gain, verdict = usual.get(primary or answer, (0.0041, "open"))
+    judgement = {
+        "answer": answer,
+        "reason": "as above",
+        "judged_on": {
+            "num_rows": 12040,
+            "num_positives": 2911,
+            "num_groups": 29,
+            "group_unit": "days",
+            "rows_per_group": 415.5,
+        },
+        "level": 0.05,
+        "tests": [*main_tests(gain, verdict), *further],
+        "shrunk_gain": 0.0213 if answer == "promoted" else None,
+        "champion_error": 0.0112,
+        "would_change": [f"With the same spread a gain of less than {gain:.4f} would not have been enough."],
+    }
     return {
         "trigger": "harmful_shift",
         "diagnosis": {"verdict": "harmful_shift", "reason": "The champion got worse and its inputs moved."},
@@ -113,14 +217,21 @@ def judged(answer: str) -> dict[str, Any]:
         },
         "snapshot": {"id": "9f2c41d07be3", "num_rows": 81234},
         "training": {"recipe": "finetune", "num_rows": 65210, "seconds": 73.2},
-        "judgement": {
-            "answer": answer,
-            "reason": "as above",
+        "challengers": ["20130201-3b9a7c000c", "20130201-77aa00bb11"],
+        "judgement": judgement,
+        "budget": {"before": ledger(3, 1), "after": ledger(4, 1 + (answer == "promoted"))},
+        "outlook": {
             "num_rows": 12040,
             "num_groups": 29,
-            "num_positives": 2911,
-            "tests": tests,
+            "level": 0.05,
+            "standard_error": 0.0034,
+            "ratio": 0.3,
+            "smallest_gain": 0.0087,
         },
+        "holdout": "520f86c4de748209",
+        "num_rows_used_up": 130,
+        "hard_rows": "7b601e795fe33dba",
+        **changes,
     }
 
 
@@ -142,9 +253,42 @@ def entry_of(kind: Kind, sequence: int = 12, as_of: datetime = START, **changes:
     )
 
 
+def four_tests() -> Entry:
+    return entry_of("promoted", evidence=judged("promoted", guarded()[:1]))
+
+
 def first_promotion() -> Entry:
-    evidence = judged("promoted")
+    floor = {"champion": 0.55, "challenger": 0.8318, "gain": 0.2818, "lower": 0.2650, "upper": 0.2987}
+    first = {"champion": 0.5, "challenger": 0.8318, "gain": 0.3318, "lower": 0.3150, "upper": 0.3487}
+    evidence = judged("promoted", budget=None, outlook=None, trigger="first champion", challengers=["a"])
+    evidence["judgement"] |= {
+        "tests": [
+            trial("AUC", "superiority", 0, 0, 0.0, "holds") | first,
+            trial("AUC", "floor", 0, 0, 0.0, "holds") | floor,
+            trial("log loss (nats)", "non-inferiority", 0.1737, 0.0106, 0.01, "holds"),
+        ],
+        "shrunk_gain": 0.3318,
+    }
     return entry_of("promoted", 1, START, against=None, evidence=evidence)
+
+
+def override_of(
+    answer: str, sequence: int = 31, as_of: datetime = START, by: str = "Jane Doe", **changes: Any
+) -> Entry:
+    said = "the new carrier's flights must be scored from Monday on"
+    usual: dict[str, Any] = {
+        "reason": f"{by} {answer} 20130201-3b9a7c000c against the gate: {said}",
+        "version": VersionId("20130201-3b9a7c000c"),
+        "evidence": {"by": by, "answer": answer, "said": said},
+    }
+    return entry_of("overridden", sequence, as_of, **{**usual, **changes})
+
+
+def used_up() -> Entry:
+    spent = ledger(20, 3, ceiling=1.0, spent=1.0)
+    reason = "The error budget is used up: 20 tests spent 1.00 expected false promotions; raise gate.budget.ceiling."
+    evidence = {"trigger": "scheduled", "diagnosis": None, "budget": {"before": spent}, "outlook": None}
+    return entry_of("declined", version=None, reason=reason, evidence=evidence)
 
 
 def year_of(num_periods: int = 22, seed: int = 0) -> Year:
@@ -182,6 +326,17 @@ def year_of(num_periods: int = 22, seed: int = 0) -> Year:
     return Year("flights", "two-weekly, on a shift", tuple(periods), tuple(entries), 0.513, 0.567, seconds=192.0)
 
 
+def overridden_year() -> Year:
+    """A year in which a person put a version in charge, and refused another long after."""
+    year, mine = year_of(), VersionId("20130415-5e1f00c0de")
+    promoted = override_of("promoted", 40, START + 5.4 * STEP, version=mine)
+    word = override_of("refused", 41, START + 5.5 * STEP)  # of a version that was not champion: nothing changes
+    refused = override_of("refused", 61, datetime(2026, 11, 20, 19, 17, tzinfo=UTC), by="Al|ex <b>")
+    before, during, after = year.periods[:6], year.periods[6:8], year.periods[8:]
+    periods = (*before, *(replace(each, champion=str(mine)) for each in during), *after)
+    return replace(year, periods=periods, entries=(*year.entries, promoted, word, refused))
+
+
 @pytest.fixture(scope="module")
 def year() -> Year:
     return year_of()
@@ -192,28 +347,52 @@ def page(year: Year) -> str:
     return year_page(year)
 
 
+HALF = [
+    {"budget": {"before": {"rule": "fixed"}}, "judgement": {"tests": [{"metric": "own", "gain": 0.1}, {}]}},
+    {"budget": {"before": None, "after": {}}, "outlook": {"level": 0.05}, "judgement": {"would_change": None}},
+    {"budget": None, "judgement": None, "windows": None, "training": None, "challengers": None, "outlook": {}},
+    {"judgement": {"judged_on": None, "tests": [None, {"metric": None, "scope": None, "kind": None, "note": None}]}},
+    {"judgement": {"tests": [{"kind": kind} for kind in ("superiority", "non-inferiority", "floor", "limit")]}},
+]
+TOO_SMALL = {"judgement": {"judged_on": {"num_rows": 12}, "tests": []}}
 DECISIONS: dict[str, Entry] = {
-    "promoted": entry_of("promoted"),
+    "promoted": four_tests(),
     "rejected": entry_of("rejected"),
     "inconclusive": entry_of("inconclusive"),
     "first promotion": first_promotion(),
+    "sliced": entry_of("rejected", evidence=judged("rejected", sliced(), primary="promoted")),
+    "guarded": entry_of("inconclusive", evidence=judged("inconclusive", guarded())),
     "declined": entry_of("declined", version=None, evidence={"trigger": "scheduled"}),
+    "used up": used_up(),
     "rolled back": entry_of("rolled_back"),
     "registered": entry_of("registered"),
-    "too small to judge": entry_of("inconclusive", evidence={"judgement": {"num_rows": 12, "tests": []}}),
-    "half an entry": entry_of("rejected", evidence={"judgement": {"tests": [{"metric": "own", "gain": 0.1}, {}]}}),
+    "promoted by a person": override_of("promoted"),
+    "refused by a person": override_of("refused", against=VersionId("20130201-3b9a7c000c")),
+    "a person of whom nothing is known": override_of("promoted", evidence={}),
+    "too small to judge": entry_of(
+        "inconclusive", evidence={"judgement": {"judged_on": {"num_rows": 12}, "tests": []}}
+    ),
+    **{f"half an entry {place}": entry_of("rejected", evidence=evidence) for place, evidence in enumerate(HALF)},
 }
+
+
+@cache
+def page_of(name: str) -> str:
+    return decision_page(DECISIONS[name], "flights")
 
 
 @pytest.mark.parametrize("name", DECISIONS)
 def test_every_kind_of_decision_renders_and_stands_alone(name: str) -> None:
     entry = DECISIONS[name]
-    page = decision_page(entry, "flights")
+    page = page_of(name)
     reader = Reader(page)
     assert entry.reason in reader.text
     assert_stands_alone(page, allowed=set())
     assert_says_what_is_missing(reader)
-    assert len(page) < 150_000
+    assert len(page) < 200_000
+    ids = reader.ids
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]*)\)", page)) | set(re.findall(r'href="#([^"]*)"', page)) <= set(ids)
 
 
 def test_the_year_page_stands_alone_and_links_to_every_decision(year: Year, page: str) -> None:
@@ -239,7 +418,7 @@ def test_the_year_page_is_accessible(page: str) -> None:
 
 def test_the_same_year_gives_the_same_bytes(page: str) -> None:
     assert year_page(year_of()) == page
-    assert decision_page(DECISIONS["promoted"], "flights") == decision_page(entry_of("promoted"), "flights")
+    assert page_of("promoted") == decision_page(four_tests(), "flights")
 
 
 def test_ids_are_unique_and_found(page: str) -> None:
@@ -294,18 +473,321 @@ def test_a_year_of_one_period_renders() -> None:
 
 
 def test_the_question_of_a_decision_names_who_stood_against_whom() -> None:
-    asked = Reader(decision_page(DECISIONS["promoted"], "flights")).text
+    asked = Reader(page_of("promoted")).text
     assert "Should 20130201-3b9a7c000c replace 20130101-0a1b2c3d4e as the champion of flights?" in asked
-    first = Reader(decision_page(DECISIONS["first promotion"], "flights")).text
+    first = Reader(page_of("first promotion")).text
     assert "the constant prediction of how often the outcome occurs" in first
 
 
-def test_the_forest_has_a_row_for_each_test_that_states_its_interval() -> None:
-    drawn = forest(findings(DECISIONS["promoted"]))
-    assert drawn
+def test_each_test_stands_in_the_forest_and_in_the_table() -> None:
+    page = page_of("promoted")
+    assert [title for title in ("Is it better?", "Is nothing else worse?", "worse off?") if title in page] == [
+        "Is it better?",
+        "Is nothing else worse?",
+    ]
+    assert page.count("<svg ") == 2 * 4  # the test of being better and three guardrails, each wide and narrow
+    text = Reader(page).text
+    for said in ("+0.0231 nats", "90% interval +0.0178 to +0.0284", "+0.0031 to +0.0173", "−0.0066 to +0.0040"):
+        assert said in text
+    assert "the two are equivalent within the margin" in text
+    assert primary(None) is None
+    assert primary(findings(DECISIONS["half an entry 0"])[0]) is None
+
+
+@pytest.mark.parametrize("name", ["sliced", "guarded", "first promotion"])
+def test_every_test_stands_in_the_table_with_its_rows_numbers_and_verdict(name: str) -> None:
+    entry = DECISIONS[name]
+    rows = rows_of(page_of(name))
+    tests = entry.evidence["judgement"]["tests"]
+    assert len(rows) == len(tests)
+    for test, finding in zip(tests, findings(entry), strict=True):
+        asked = re.compile(f"{re.escape(finding.metric)}.*{re.escape(finding.asks)}$")
+        size = f"{finding.scope} {finding.size}".strip()
+        [row] = [row for row in rows if asked.match(row["Metric"]) and row["Rows"] == size]
+        assert row["Verdict"].split()[0] == test["verdict"]
+        assert test["note"] in row["Verdict"]
+        assert row["Challenger"] == ("–" if test["challenger"] is None else finding.plain(test["challenger"]))
+        if test["gain"] is not None:
+            assert row["Gain"] == f"{test['gain']:+.4f}".replace("-", "−")
+            assert row["Interval"] == f"{test['lower']:+.4f} to {test['upper']:+.4f} (90%)".replace("-", "−")
+    verdicts = [row["Verdict"].split()[0] for row in rows[1:]]
+    assert verdicts == sorted(verdicts, key=["fails", "open", "holds"].index)  # after the test of being better
+
+
+def test_slices_share_one_axis_and_a_wall_of_them_is_folded_away() -> None:
+    page = page_of("sliced")
+    charts = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
+    assert len(charts) == 2 * (1 + 2 + 2)  # better, two guardrails, and the slices: what is seen and what is folded
+    wide = charts[6]
+    names = [name for name in re.findall(r">([^<>]*)</text>", wide) if re.match("origin|carrier|dep_hour", name)]
+    assert len(names) == 12
+    assert set(names[:2]) == {"origin=JFK", "origin=LGA"}  # what fails comes first, and then what is open
+    assert names.index("carrier=HA") < re.findall(r">(fails|open|holds)</text>", wide).index("holds")
+    assert "not tested: only 12 rows of 300 needed" in wide
+    assert "13 more of 25 slices: 13 hold" in page
+    assert "<details>" in page[: page.index("13 more of 25 slices")]
+
+
+def test_a_folded_slice_is_drawn_on_the_axis_of_the_others() -> None:
+    [panel] = slices(findings(DECISIONS["sliced"]))
+    low, high = panel.limits or (0, 0)
+    for line in panel.shown + panel.folded:
+        assert line.low is None or low < line.low <= (line.high or low) < high
+    shown = [line.verdict for line in panel.lines]
+    assert shown == sorted(shown, key=["fails", "open", "holds"].index)
+    assert len(panel.shown) == 12
+
+
+def test_tests_of_one_metric_are_drawn_together() -> None:
+    tests = findings(DECISIONS["guarded"])
+    assert {(panel.metric, len(panel.lines)) for panel in guardrails(tests)} == {
+        ("AUC", 1),
+        ("calibration error", 1),
+        ("negative flips (share of rows)", 1),
+        ("log loss (nats)", 3),
+    }
+    assert {(panel.metric, len(panel.lines)) for panel in slices(tests)} == {
+        ("demographic parity gap", 2),
+        ("equal opportunity gap", 1),
+        ("worst calibration error", 1),
+    }
+
+
+def test_what_is_counted_or_timed_has_its_own_words() -> None:
+    text = Reader(page_of("guarded")).text
+    assert "holds median time of a request of 1,000 rows: at most 50 ms, was 31.2 ms (champion 28.4 ms)" in text
+    assert "fails size of the weights: at most 0.5 MB, was 0.8124 MB (champion 0.0312 MB)" in text
+    assert "holds known-hard rows called wrong: at most 1, was 0.8125 (champion 1); 320 rows" in text
+    assert "14 tests: 9 hold, 1 fails, 4 are open. What does not hold: size of the weights," in text
+
+
+def test_a_floor_is_drawn_where_the_value_lies() -> None:
+    entry = DECISIONS["first promotion"]
+    page = page_of("first promotion")
+    assert "must be shown to lie above 0.55" in page
+    assert "0.8150 to 0.8487" in page
+    assert "dashed: the floor, 0.55" in page
+    line = guardrails(findings(entry))[0].lines[0]
+    assert (line.low, line.high) == (pytest.approx(0.815), pytest.approx(0.8487))
+    below = {"champion": 0.5, "challenger": 0.42, "gain": 0.08, "lower": 0.05, "upper": 0.11}
+    loss = trial("log loss (nats)", "floor", 0, 0, 0.0, "holds") | below
+    evidence = {"judgement": {"tests": [loss]}}
+    [panel] = guardrails(findings(entry_of("promoted", evidence=evidence)))
+    assert panel.lines[0].said == "0.3900 to 0.4500"
+    assert panel.limits is not None
+    assert panel.limits[0] > panel.limits[1]  # less is better, and better is right
+
+
+def test_the_gain_is_told_as_it_was_measured_and_without_its_luck() -> None:
+    text = Reader(page_of("promoted")).text
+    assert "The gain in log loss that was measured is +0.0231 nats, from 0.5512 to 0.5281 nats." in text
+    assert "from +0.0178 to +0.0284 nats: 10 of 100 such intervals miss it" in text
+    assert "Corrected for that, +0.0213 nats is what to reckon with." in text
+    assert "Corrected for that" not in page_of("rejected")
+    evidence = judged("promoted")
+    evidence["judgement"]["shrunk_gain"] = 0.0
+    assert "so all of it may have been luck" in decision_page(entry_of("promoted", evidence=evidence), "flights")
+
+
+def test_the_error_budget_stands_before_and_after_the_test() -> None:
+    rows = table_of(page_of("promoted"), "ledger")
+    assert rows == [
+        "tests against a champion 3 4",
+        "promotions among them 1 2",
+        "expected number of false promotions, had none been better 0.15 0.20",
+        "level of the next test 0.05 0.05",
+    ]
+    assert "This test had level 0.05" in page_of("promoted")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"rule": "spending", "next_level": 0.0219}, "the chance of a false promotion, ever, is at most 0.05"),
+        ({"rule": "lord"}, "LORD++"),
+        ({"rule": "own"}, "The rule is called own."),
+        ({"ceiling": 1.5}, "A person is asked at 1.5 expected false promotions."),
+        ({"next_level": 0.0}, "none is left"),
+        ({"ceiling": 0.2}, "0.05, beyond the ceiling: used up"),
+    ],
+)
+def test_the_rule_of_the_budget_is_told_in_words(changes: dict[str, Any], said: str) -> None:
+    budget = {"before": ledger(3, 1, **changes), "after": ledger(4, 1, **changes)}
+    assert said in decision_page(entry_of("rejected", evidence=judged("rejected", budget=budget)), "flights")
+
+
+def test_the_level_that_several_challengers_share_is_told() -> None:
+    evidence = judged("promoted")
+    evidence["judgement"]["level"] = 0.025
+    page = decision_page(entry_of("promoted", evidence=evidence), "flights")
+    assert "This test had level 0.05" in page
+    assert "share of it was 0.025 (Holm)" in page
+    assert "2, of which this one is the best: 20130201-3b9a7c000c and 20130201-77aa00bb11" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("first promotion", "A first champion replaces nobody: its test spends nothing of the error budget."),
+        ("too small to judge", "No test was made, so nothing was spent."),
+        ("promoted by a person", "this spends nothing of the error budget, and gives nothing back"),
+        ("rolled back", "this spends nothing of the error budget, and gives nothing back"),
+        ("used up", "Nothing was trained or tested, so nothing was spent."),
+        ("used up", "0.05, beyond the ceiling: used up"),
+    ],
+)
+def test_what_spends_nothing_of_the_budget_says_so(name: str, said: str) -> None:
+    assert said in Reader(page_of(name)).text
+
+
+def test_what_was_known_before_and_what_would_change_the_answer_stand_on_the_page() -> None:
+    text = Reader(page_of("promoted")).text
+    assert "a true gain of +0.0087 nats or more would be shown in 8 of 10 cases (power 0.8)" in text
+    assert "With the same spread a gain of less than 0.0231 would not have been enough." in text
+    nothing = judged("inconclusive", outlook={"num_rows": 90, "level": 0.0003, "smallest_gain": None})
+    text = Reader(decision_page(entry_of("inconclusive", evidence=nothing), "flights")).text
+    assert "nothing could have been shown on them, however large the gain" in text
+
+
+def test_the_data_are_told_with_their_groups() -> None:
+    text = Reader(page_of("promoted")).text
+    assert "29 days of about 416 rows" in text
+    assert "left out, as they had decided often enough 130 rows" in text
+    assert "520f86c4de748209" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "answer"),
+    [
+        ("promoted by a person", "Should 20130201-3b9a7c000c replace 20130101-0a1b2c3d4e", "Promoted by Jane Doe,"),
+        ("refused by a person", "May 20130201-3b9a7c000c stay the champion of flights?", "Refused by Jane Doe,"),
+        ("a person of whom nothing is known", "Should 20130201-3b9a7c000c replace", "Decided by a person,"),
+    ],
+)
+def test_an_override_names_who_answers_for_it(name: str, question: str, answer: str) -> None:
+    entry = DECISIONS[name]
+    page = page_of(name)
+    header = Reader(page[page.index("<header>") : page.index("</header>") + 9]).text
+    assert "★ A person’s word, against the gate" in header
+    assert question in header
+    assert f"{answer} against the gate." in header
+    assert str(entry.evidence.get("said", entry.reason)) in header
+    assert page.count('class="overridden"') == 1
+    assert f"**★ {answer} against the gate.**" in decision_markdown(entry, "flights")
+    assert "A person’s word" not in page_of("promoted")
+
+
+def test_an_override_is_seen_everywhere_in_the_year() -> None:
+    year = overridden_year()
+    page = year_page(year)
+    text = Reader(page).text
+    assert "3 ★ against the gate" in text
+    assert "3 decided against the gate" in year.answers
+    assert text.count("★ Promoted by Jane Doe, against the gate #40") == 2  # beside the champion of two periods
+    assert "★ Refused by Al|ex <b>, against the gate" in text
+    drawn = performance(year)
     for svg in (drawn.wide, drawn.narrow):
-        assert all(word in svg for word in ("log loss", "AUC", "calibration error", "holds", "+0.0231 nats"))
-    assert forest(findings(DECISIONS["half an entry"])) is None
+        assert all(label in svg for label in ("against gate", "#40"))
+        assert not {"#41", "#61"} & set(re.findall("#[0-9]+", svg))
+    assert "Not drawn, as decided outside these dates" in text
+    assert_stands_alone(page, allowed={decision_file(entry) for entry in year.entries})
+
+
+def test_a_decision_made_years_later_does_not_stretch_the_chart(year: Year) -> None:
+    late = override_of("refused", 61, datetime(2026, 11, 20, tzinfo=UTC))
+    assert performance(replace(year, entries=(*year.entries, late))) == performance(year)
+
+
+def test_the_year_says_what_its_tests_have_spent(year: Year, page: str) -> None:
+    assert table_of(page, "ledger") == [
+        "tests against a champion 4",
+        "promotions among them 2",
+        "expected number of false promotions, had none been better 0.20",
+        "level of the next test 0.05",
+    ]
+    untested = replace(year, entries=(first_promotion(),))
+    assert "The error budget" not in year_page(untested)
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_the_json_has_the_numbers_of_the_log(name: str) -> None:
+    entry = DECISIONS[name]
+    told = json.loads(decision_json(entry, "flights"))
+    judgement, budget = (entry.evidence.get(block) or {} for block in ("judgement", "budget"))
+    assert told["tests"] == [test for test in judgement.get("tests", []) if test is not None]
+    assert told["budget"] == {moment: budget.get(moment) for moment in ("before", "after")}
+    assert told["log"] == {"sequence": entry.sequence, "sha256": entry.digest, "previous": entry.previous}
+    assert told["reason"] == entry.reason
+    assert told["would_change"] == (judgement.get("would_change") or [])
+    assert told["data"]["judged_on"] == judgement.get("judged_on")
+
+
+def test_the_json_tells_question_answer_and_gain() -> None:
+    told = json.loads(decision_json(DECISIONS["promoted"], "flights"))
+    assert told["question"] == "Should 20130201-3b9a7c000c replace 20130101-0a1b2c3d4e as the champion of flights?"
+    assert told["answer"] == "Promoted"
+    assert told["compared"] == {"version": "20130201-3b9a7c000c", "against": "20130101-0a1b2c3d4e"}
+    [first, *_] = DECISIONS["promoted"].evidence["judgement"]["tests"]
+    assert {name: told["gain"][name] for name in ("measured", "lower", "upper", "shrunk")} == {
+        "measured": first["gain"],
+        "lower": first["lower"],
+        "upper": first["upper"],
+        "shrunk": 0.0213,
+    }
+    by_hand = json.loads(decision_json(DECISIONS["refused by a person"], "flights"))
+    assert by_hand["override"]["by"] == "Jane Doe"
+    assert by_hand["answer"] == "Refused by Jane Doe, against the gate"
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_the_markdown_says_the_answer_and_its_table_is_whole(name: str) -> None:
+    entry = DECISIONS[name]
+    told = decision_markdown(entry, "flights")
+    assert_says_what_is_missing_in(told)
+    assert Decision(entry, "flights").question in told
+    rows = [line for line in told.splitlines() if line.startswith("|")]
+    assert {len(cells_of(row)) for row in rows} <= {8}
+    assert bool(rows) == bool(findings(entry))
+
+
+def test_the_markdown_table_is_short_but_has_all_that_does_not_hold() -> None:
+    told = decision_markdown(DECISIONS["sliced"], "flights")
+    rows = [cells_of(line) for line in told.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 12  # the head, its rule, and twelve tests
+    assert rows[2][0] == "log loss (nats)"
+    tests = DECISIONS["sliced"].evidence["judgement"]["tests"]
+    urgent = {test["scope"] for test in tests if test["verdict"] != "holds"}
+    assert urgent <= {row[1].partition(",")[0].replace("\\", "") for row in rows}
+    assert "…and 16 more that hold, on the page." in told
+    broken = entry_of("rejected", evidence=judged("rejected", sliced(num_broken=20)))
+    assert decision_markdown(broken, "flights").count(" | fails | ") == 1 + 20
+
+
+def test_the_markdown_has_the_sections_of_the_page_in_short() -> None:
+    told = decision_markdown(DECISIONS["promoted"], "flights")
+    for said in (
+        "**Promoted.** The gate said promoted",
+        "4 tests: 4 hold.",
+        "**The gain.** The gain in log loss that was measured is +0.0231 nats",
+        "- With the same spread a gain of less than 0.0231 would not have been enough.",
+        "4 tests so far, 0.20 false promotions to expect so far; the next test has level 0.05.",
+        "would be shown in 8 of 10 cases",
+    ):
+        assert said in told
+
+
+def test_a_hostile_name_stays_in_its_cell() -> None:
+    name = "a|b <img src=x> [c](d) `e` \n**f**"
+    test = trial(name, "superiority", 0.1, 0.01, 0.05, "holds", scope=name, note=name)
+    entry = entry_of("promoted", reason=name, evidence={"judgement": {"tests": [test]}})
+    told = decision_markdown(entry, name)
+    rows = [line for line in told.splitlines() if line.startswith("|")]
+    assert len(rows) == 3
+    assert {len(cells_of(row)) for row in rows} == {8}
+    assert "<img" not in told
+    assert "[c]" not in told.replace("\\[", "").replace("\\]", "")
+    for page in (decision_page(entry, name), decision_page(override_of("promoted", by=HOSTILE), HOSTILE)):
+        assert not {"img", "script"} & set(Reader(page).tags)
 
 
 def test_charts_are_well_formed_and_keep_their_text(year: Year) -> None:
@@ -343,4 +825,33 @@ def assert_stands_alone(page: str, allowed: set[str]) -> None:
 
 
 def assert_says_what_is_missing(reader: Reader) -> None:
-    assert not re.search(r"\b(nan|NaN|None|inf|Undefined)\b", reader.text)
+    assert_says_what_is_missing_in(reader.text)
+
+
+def assert_says_what_is_missing_in(text: str) -> None:
+    assert not re.search(r"\b(nan|NaN|None|inf|Undefined)\b", text)
+
+
+def rows_of(page: str) -> list[dict[str, str]]:
+    """The rows of the table of the tests: what each cell says, by its label."""
+    [table] = re.findall(r'<table class="cards tests".*?</table>', page, flags=re.DOTALL)
+    rows = re.findall(r"<tr.*?</tr>", table, flags=re.DOTALL)[1:]
+    cells = [re.findall(r'<t[hd] [^>]*?(?:data-label="([^"]*)")?>(.*?)</t[hd]>', row, flags=re.DOTALL) for row in rows]
+    return [{label or "Metric": seen(cell) for label, cell in row} for row in cells]
+
+
+def seen(fragment: str) -> str:
+    """What a reader sees of a piece of a page, without what is said in place of a dash."""
+    bare = re.sub(r'(aria-label|title)="[^"]*"', "", fragment)
+    return Reader(f"<p>{bare}</p>").text
+
+
+def table_of(page: str, name: str = "tests") -> list[str]:
+    """The rows of the body of the table with this class, each as a reader sees it."""
+    [table] = re.findall(rf'<table class="[^"]*\b{name}"[^>]*>(.*?)</table>', page, flags=re.DOTALL)
+    return [Reader(row).text for row in re.findall(r"<tr.*?</tr>", table, flags=re.DOTALL)[1:]]
+
+
+def cells_of(row: str) -> list[str]:
+    """The cells of a row of a markdown table: an escaped column is none."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
