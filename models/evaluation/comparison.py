@@ -11,7 +11,7 @@ import numpy as np
 from models.evaluation.groups import Grouping
 from models.evaluation.metrics.check import check
 from models.evaluation.metrics.metric import Metric, Sample, Task
-from models.evaluation.spread import GroupedSpread
+from models.evaluation.spread import GroupedSpread, Within
 
 
 @dataclass(frozen=True)
@@ -132,16 +132,17 @@ def compare(metric: Metric | WholeMetric, paired: Paired, handicap: float = 0.0)
     before = metric.measure(Sample(paired.labels, paired.champion, paired.columns))
     after = metric.measure(Sample(paired.labels, paired.challenger, paired.columns))
     weight = 1 - metric.sign * handicap
-    gain = metric.sign * (after.value - weight * before.value)
+    gain, within = metric.sign * (after.value - weight * before.value), _within(metric, paired)
+    difference = metric.sign * (after.influence - weight * before.influence)
     return Comparison(
         label=metric.label,
         champion=before.value,
         challenger=after.value,
         gain=gain,
-        spread=GroupedSpread.of(gain, metric.sign * (after.influence - weight * before.influence), paired.grouping),
+        spread=GroupedSpread.of(gain, difference, paired.grouping, within),
         num_rows=paired.num_rows,
         num_groups=paired.grouping.num_groups,
-        champion_error=GroupedSpread.of(before.value, before.influence, paired.grouping).standard_error,
+        champion_error=GroupedSpread.of(before.value, before.influence, paired.grouping, within).standard_error,
     )
 
 
@@ -154,8 +155,12 @@ def against_number(metric: Metric, paired: Paired, number: float) -> Comparison:
         champion=number,
         challenger=after.value,
         gain=gain,
-        spread=GroupedSpread.of(gain, metric.sign * after.influence, paired.grouping),
+        spread=GroupedSpread.of(gain, metric.sign * after.influence, paired.grouping, _within(metric, paired)),
         num_rows=paired.num_rows,
         num_groups=paired.grouping.num_groups,
         champion_error=0.0,
     )
+
+
+def _within(metric: Metric, paired: Paired) -> Within | None:
+    return Within(paired.labels, metric.within) if metric.within and paired.task == "binary" else None

@@ -74,17 +74,24 @@ def by_value(column: str, current: pd.Series, before: pd.Series, min_rows: int) 
         min_rows: smallest slice that is tested by itself.
     """
     # Together, so that a whole number has one name also where the other rows lack some and are floats.
-    names = pd.concat([before, current], ignore_index=True)
-    names = names.astype(str).mask(names.isna(), "missing")
-    expected = names[: len(before)].value_counts(normalize=True) * len(current)
-    present = names[len(before) :]
-    counts = present.value_counts()
-    own = sorted({*expected.index[expected >= min_rows], *counts.index[counts >= min_rows]})
+    numbers, names = _numbered(pd.concat([before, current], ignore_index=True))
+    earlier, now = numbers[: len(before)], numbers[len(before) :]
+    expected = np.bincount(earlier, minlength=len(names)) * (len(now) / max(len(earlier), 1))
+    counts = np.bincount(now, minlength=len(names))
+    is_own = np.maximum(expected, counts) >= min_rows
     found = [
-        Slice(f"{column}={value}", (present == value).to_numpy(), float(expected.get(value, 0.0))) for value in own
+        Slice(f"{column}={names[place]}", now == place, float(expected[place])) for place in np.flatnonzero(is_own)
     ]
-    rest = (~present.isin(own)).to_numpy()
+    rest = ~is_own[now]
     return [*found, Slice(f"{column}={REST}", rest, 0.0)] if rest.sum() >= min_rows else found
+
+
+def _numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The number of each row's value, and the sorted values as text: made once a value, and not once a row."""
+    codes, distinct = pd.factorize(values)  # -1 stands for missing, and picks the last of the texts
+    texts = np.array([*pd.Series(distinct).astype(str), "missing"], dtype=object)
+    names, merged = np.unique(texts, return_inverse=True)
+    return merged[codes], names
 
 
 def by_range(column: str, edges: Sequence[float], current: pd.Series, before: pd.Series) -> list[Slice]:

@@ -25,6 +25,7 @@ class _Kind:
     label: str
     better: Literal["higher", "lower"]
     tasks: tuple[Task, ...]
+    within: tuple[int, ...] = ()
 
     @property
     def arguments(self) -> inspect.Signature:
@@ -35,23 +36,23 @@ class _Kind:
 
 _KINDS: dict[str, tuple[_Kind, ...]] = {
     "accuracy": (_Kind(decisions.accuracy, "accuracy", "higher", CLASSES),),
-    "auc": (_Kind(ranking.auc, "AUC", "higher", CLASSES),),
-    "average_precision": (_Kind(ranking.average_precision, "average precision", "higher", CLASSES),),
-    "balanced_accuracy": (_Kind(decisions.balanced_accuracy, "balanced accuracy", "higher", CLASSES),),
+    "auc": (_Kind(ranking.auc, "AUC", "higher", CLASSES, (0, 1)),),
+    "average_precision": (_Kind(ranking.average_precision, "average precision", "higher", CLASSES, (1,)),),
+    "balanced_accuracy": (_Kind(decisions.balanced_accuracy, "balanced accuracy", "higher", CLASSES, (0, 1)),),
     "brier": (_Kind(proper.brier, "Brier score", "lower", CLASSES),),
     "calibration_error": (_Kind(calibration.calibration_error, "calibration error", "lower", CLASSES),),
     "expected_value": (
         _Kind(value.expected_value, "expected value per row", "higher", BINARY),
         _Kind(value.expected_value_of, "expected {column} per row", "higher", BINARY),
     ),
-    "f1": (_Kind(decisions.f1, "F1", "higher", CLASSES),),
+    "f1": (_Kind(decisions.f1, "F1", "higher", CLASSES, (1,)),),
     "log_loss": (_Kind(proper.log_loss, "log loss (nats)", "lower", CLASSES),),
     "mae": (_Kind(regression.mae, "mean absolute error", "lower", REGRESSION),),
-    "mcc": (_Kind(decisions.mcc, "MCC", "higher", CLASSES),),
+    "mcc": (_Kind(decisions.mcc, "MCC", "higher", CLASSES, (0, 1)),),
     "pinball": (_Kind(regression.pinball, "pinball loss of quantile {quantile:g}", "lower", REGRESSION),),
-    "precision": (_Kind(decisions.precision, "precision", "higher", CLASSES),),
+    "precision": (_Kind(decisions.precision, "precision", "higher", CLASSES, (1,)),),
     "r2": (_Kind(regression.r2, "R2", "higher", REGRESSION),),
-    "recall": (_Kind(decisions.recall, "recall", "higher", CLASSES),),
+    "recall": (_Kind(decisions.recall, "recall", "higher", CLASSES, (1,)),),
     "rmse": (_Kind(regression.rmse, "RMSE", "lower", REGRESSION),),
     "top_k": (_Kind(decisions.top_k, "top-{k} accuracy", "higher", MULTICLASS),),
 }
@@ -83,7 +84,8 @@ def metric(name: str, **arguments: Any) -> Metric:
     for argument, given in arguments.items():
         _check_argument(name, argument, given)
     columns = (arguments["column"],) if "column" in arguments else ()
-    return Metric(name, _label(kind, arguments), kind.better, _measure(name, kind, arguments), columns, kind.tasks)
+    label, measure = _label(kind, arguments), _measure(name, kind, arguments)
+    return Metric(name, label, kind.better, measure, columns, kind.tasks, kind.within)
 
 
 def _fitting(name: str, arguments: dict[str, Any]) -> _Kind:

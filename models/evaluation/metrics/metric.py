@@ -55,6 +55,8 @@ class Metric:
         measure: value and influence on a sample; raises `Undefined` where the sample gives it no value.
         columns: names of `Sample.columns` that it needs.
         tasks: for which kinds of label it is defined.
+        within: the classes of binary labels whose rows it averages, of which a group may hold a large share where they
+            are rare; empty for an average over all rows.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Metric:
     measure: Callable[[Sample], Measured]
     columns: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ("binary",)
+    within: tuple[int, ...] = ()
 
     @property
     def sign(self) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.evaluation.comparison import Paired, against_number, compare
 from models.evaluation.groups import Grouping, by_key, ladder
-from models.evaluation.metrics import AUC, BRIER, LOG_LOSS, METRICS, RMSE, Metric, Sample, Task
+from models.evaluation.metrics import ACCURACY, AUC, BRIER, LOG_LOSS, METRICS, RMSE, Metric, Sample, Task
 from models.evaluation.metrics.catalogue import metric
 from models.evaluation.spread import sign_flip
 
@@ -140,7 +140,9 @@ def test_the_value_is_that_of_the_metric_and_the_champions_error_that_of_its_own
     comparison = compare(metric, paired)
     own = metric.measure(Sample(paired.labels, paired.champion, paired.columns))
     assert comparison.champion == own.value
-    assert comparison.champion_error == pytest.approx(own.influence.std(ddof=1) / np.sqrt(NUM_ROWS), rel=1e-9)
+    # An average within a class of some 200 rows has the error of the jackknife: one part in 400 more.
+    tolerance = 0.02 if metric.within and task == "binary" else 1e-9
+    assert comparison.champion_error == pytest.approx(own.influence.std(ddof=1) / np.sqrt(NUM_ROWS), rel=tolerance)
     assert (comparison.label, comparison.num_rows, comparison.num_groups) == (metric.label, NUM_ROWS, NUM_ROWS)
 
 
@@ -152,7 +154,7 @@ def test_rows_repeated_within_their_group_are_no_new_evidence() -> None:
     assert compare(LOG_LOSS, twice).spread.p_above(0) == once.spread.p_above(0)
 
 
-@pytest.mark.parametrize("each", [AUC, BRIER], ids=["higher is better", "lower is better"])
+@pytest.mark.parametrize("each", [ACCURACY, BRIER], ids=["higher is better", "lower is better"])
 def test_a_handicap_lets_the_challenger_be_worse_by_a_share_of_the_champions_value(each: Metric) -> None:
     paired = pair(2)
     plain, eased = compare(each, paired), compare(each, paired, handicap=0.1)
@@ -161,7 +163,7 @@ def test_a_handicap_lets_the_challenger_be_worse_by_a_share_of_the_champions_val
     assert compare(each, paired, handicap=0.0).standard_error == plain.standard_error
     # As an independent contrast: the champion's own error is part of it.
     own, other = (each.measure(Sample(paired.labels, scores)) for scores in (paired.champion, paired.challenger))
-    weight = 0.9 if each is AUC else 1.1
+    weight = 0.9 if each is ACCURACY else 1.1
     contrast = replace(own, influence=other.influence - weight * own.influence)
     sums = np.bincount(np.arange(NUM_ROWS) * 12 // NUM_ROWS, weights=contrast.influence)
     expected = np.sqrt(12 / 11 * ((sums - sums.mean()) ** 2).sum()) / NUM_ROWS
@@ -170,7 +172,7 @@ def test_a_handicap_lets_the_challenger_be_worse_by_a_share_of_the_champions_val
 
 def test_a_number_in_place_of_the_champion_has_no_error_of_its_own() -> None:
     paired = pair(2, grouping=by_key(np.arange(NUM_ROWS), "rows"))
-    for each, sign in ((AUC, 1), (BRIER, -1)):
+    for each, sign in ((ACCURACY, 1), (BRIER, -1)):
         own = each.measure(Sample(paired.labels, paired.challenger))
         found = against_number(each, paired, 0.4)
         assert found.gain == pytest.approx(sign * (own.value - 0.4))
@@ -179,12 +181,12 @@ def test_a_number_in_place_of_the_champion_has_no_error_of_its_own() -> None:
         assert found.challenger == own.value
 
 
-@pytest.mark.parametrize("each", [AUC, BRIER], ids=["higher is better", "lower is better"])
+@pytest.mark.parametrize("each", [ACCURACY, BRIER], ids=["higher is better", "lower is better"])
 def test_few_groups_are_flipped_as_gains_and_not_as_losses(each: Metric) -> None:
     """Sums of groups are not symmetric, so that their sign tells in the p of a flip and not in the error."""
     paired = pair(11, num_rows=60)
     sign, before, after = (
-        1 if each is AUC else -1,
+        1 if each is ACCURACY else -1,
         *(each.measure(Sample(paired.labels, scores)) for scores in (paired.champion, paired.challenger)),
     )
     groups, threshold = paired.grouping.ways[0], 0.02

@@ -123,11 +123,11 @@ def test_auc_with_each_row_a_group_is_delongs_test_of_two_correlated_curves(seed
         contrast @ covariance @ contrast / count
         for covariance, count in ((over_positives, num_positives), (over_negatives, num_negatives))
     )
-    # DeLong divides by one less in each class, we in the whole: the same up to one part in the size of a class.
+    # DeLong's errors are those of a mean, ours of the jackknife: the same up to one part in the size of a class.
     exact = (
-        num_rows
-        / (num_rows - 1)
-        * (of_positives * (num_positives - 1) / num_positives + of_negatives * (num_negatives - 1) / num_negatives)
+        (num_rows - 1)
+        / num_rows
+        * (of_positives * num_positives / (num_positives - 1) + of_negatives * num_negatives / (num_negatives - 1))
     )
     assert comparison.standard_error**2 == pytest.approx(exact, rel=1e-10)
     assert comparison.standard_error**2 == pytest.approx(of_positives + of_negatives, rel=0.01)

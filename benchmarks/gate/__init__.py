@@ -1,0 +1,1 @@
+"""What the gate promises, measured: run `python -m benchmarks.gate`."""
