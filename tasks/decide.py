@@ -191,6 +191,8 @@ def _evidence(
     }
     if not judgement.tests:
         return evidence
+    if bench.state.champion is None:
+        evidence["baseline"] = str(getattr(project.gate.first.baseline.build(), "label", "a baseline"))
     # What the decision rests on is kept before it is recorded: an entry never names rows that are not there.
     evidence["holdout"] = registry.holdouts.keep(bench.holdout[[bench.columns.id]])
     evidence["num_rows_used_up"] = bench.num_used_up

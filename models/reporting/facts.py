@@ -11,10 +11,6 @@ from models.reporting import wording
 from models.reporting.decision import Decision
 from models.reporting.evidence import finite, section, sentences
 
-BASELINE = (
-    "a forecast that needs no model: unless the project names another, the constant prediction of how often the "
-    "outcome occurs"
-)
 SPANS = (
     ("training", "train_start", "validation_start"),
     ("validation", "validation_start", "train_end"),
@@ -77,7 +73,8 @@ def _sides(entry: Entry) -> list[tuple[str, str | None]]:
         return [("version spoken of", entry.version), ("champion at the time", entry.against or "none yet")]
     if entry.version is None:
         return [("champion", entry.against)]
-    return [("challenger", entry.version), ("champion", entry.against or f"none yet; compared with {BASELINE}")]
+    baseline = entry.evidence.get("baseline") or "a forecast that needs no model"
+    return [("challenger", entry.version), ("champion", entry.against or f"none yet; compared with {baseline}")]
 
 
 def _challengers(evidence: Mapping[str, Any]) -> str | None:

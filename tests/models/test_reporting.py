@@ -269,6 +269,7 @@ def first_promotion() -> Entry:
         ],
         "shrunk_gain": 0.3318,
     }
+    evidence["baseline"] = "the prediction that it goes on as in the last days"
     return entry_of("promoted", 1, START, against=None, evidence=evidence)
 
 
@@ -476,7 +477,7 @@ def test_the_question_of_a_decision_names_who_stood_against_whom() -> None:
     asked = Reader(page_of("promoted")).text
     assert "Should 20130201-3b9a7c000c replace 20130101-0a1b2c3d4e as the champion of flights?" in asked
     first = Reader(page_of("first promotion")).text
-    assert "the constant prediction of how often the outcome occurs" in first
+    assert "none yet; compared with the prediction that it goes on as in the last days" in first
 
 
 def test_each_test_stands_in_the_forest_and_in_the_table() -> None:
