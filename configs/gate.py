@@ -27,7 +27,7 @@ class MetricRef(Section):
         if (self.metric is None) == (self.class_path is None):
             raise ValueError("name either metric or class_path")
         if self.class_path is not None:
-            Component(class_path=self.class_path, init_args=self.init_args)
+            Component(class_path=self.class_path, init_args=self.init_args).check_call(num_ours=0)
             return self
         if self.better is not None:
             raise ValueError(f"{self.metric} knows its direction; leave better out")
@@ -81,7 +81,7 @@ class Fairness(Section):
     demographic_parity: Positive | None = Field(None, description="gap of the share called positive")
     equal_opportunity: Positive | None = Field(None, description="gap of the share called positive among positives")
     equalised_odds: Positive | None = Field(None, description="the same, or among negatives, whichever is wider")
-    calibration: Positive | None = Field(None, description="calibration error of the worst group")
+    calibration: Positive | None = Field(None, description="squared calibration error of the worst group")
 
     @model_validator(mode="after")
     def _asks_something(self) -> Self:
@@ -103,7 +103,7 @@ class HardRows(Section):
 
     per_decision: Count = Field(20, description="rows added from each holdout: those the champion paid most for")
     newest: Count = Field(1000, description="so many of the last ones are asked")
-    margin: Share = Field(0.05, description="how much larger than the champion's the share called wrong may be")
+    margin: Share = Field(0.05, description="largest share called wrong of those that the champion now calls right")
 
 
 class Robustness(Section):
@@ -112,6 +112,12 @@ class Robustness(Section):
     missing_share: Share = Field(0.1, description="of the cells of all features that are emptied")
     noise: NotNegative = Field(0.1, description="standard deviations of Gaussian noise on number columns")
     margin: Positive
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if not self.missing_share and not self.noise:
+            raise ValueError("missing_share and noise are both 0, which asks nothing; leave robustness out")
+        return self
 
 
 class Serving(Section):
@@ -168,7 +174,7 @@ class Gate(Section):
     budget: Budget = Budget()
     guardrails: Annotated[tuple[Guardrail, ...], Field(strict=False)] = (
         _guardrail(metric="auc", margin=0.01),
-        _guardrail(metric="calibration_error", margin=0.02),
+        _guardrail(metric="squared_calibration_error", margin=0.0004),  # 0.02 squared: wrong by 2 % everywhere
     )
     anchor_margin: Positive | None = Field(
         0.02, description="how much worse than the first champion in the primary metric; null: never asked"
@@ -211,6 +217,17 @@ class Gate(Section):
         refs = (self.primary, *self.guardrails)
         named += [ref.init_args["column"] for ref in refs if ref.metric and "column" in ref.init_args]
         return tuple(dict.fromkeys(named))
+
+    @model_validator(mode="after")
+    def _units_are_those_of_the_primary_metric(self) -> Self:
+        in_its_unit = {"min_gain", "anchor_margin", "plausible_gain"}
+        unsaid = sorted(in_its_unit - self.model_fields_set)
+        if self.primary.metric != "log_loss" and unsaid:
+            raise ValueError(
+                f"primary is {self.primary.metric or self.primary.class_path}; set {', '.join(unsaid)} in its unit "
+                "(the defaults are nats of log loss)"
+            )
+        return self
 
     @field_validator("primary")
     @classmethod

@@ -11,11 +11,9 @@ from typing import Any
 from configs.schema import Project
 from models.data.snapshots import Snapshot
 from models.evaluation.budget import Tested, ledger
-from models.evaluation.comparison import compare
 from models.evaluation.gate import Judgement, best, judge, unjudged
 from models.evaluation.hard_rows import hardest
 from models.evaluation.holm import holm_levels
-from models.evaluation.metrics.metric import Undefined
 from models.evaluation.metrics.proper import log_loss
 from models.monitoring.quality import QualityCheck
 from models.registry import history
@@ -23,9 +21,9 @@ from models.registry.log import ChampionChanged, Entry, Kind, Superseded
 from models.registry.registry import Registry
 from models.registry.versions import VersionId
 from tasks.evaluate import Bench, Contest, compete, set_up
-from tasks.foresee import Foresight, ledger_of
+from tasks.foresee import Foresight, ledger_of, too_few
 from tasks.report import decision_path
-from tasks.require import counted, primary_of, rules_of
+from tasks.require import counted, rules_of
 from tasks.step import load_version, now, registry_of, step
 
 logger = logging.getLogger(__name__)
@@ -108,7 +106,7 @@ def decide(
         bench = set_up(project, registry, snapshot, registry.log.read())
         champion = bench.state.champion
         challenger, judgement = _judge(bench, champion, challengers)
-        evidence = _evidence(bench, attempt, snapshot, challenger, judgement, foresight)
+        evidence = _evidence(bench, attempt, snapshot, challengers, challenger, judgement, foresight)
         try:
             return _append(
                 registry,
@@ -126,41 +124,41 @@ def decide(
 
 def _judge(bench: Bench, champion: VersionId | None, challengers: Sequence[VersionId]) -> tuple[VersionId, Judgement]:
     """The best of the challengers, and the gate's answer for it."""
+    if why := _why_no_test(bench, champion):
+        return challengers[0], Judgement("inconclusive", why, bench.size)
     contests = [compete(bench, champion, challenger) for challenger in challengers]
     if len(contests) > 1 and bench.project.gate.several == "validation":
         contests = [min(contests, key=_validation_loss)]
-    levels, spent = _levels(bench, contests)
-    judged = [_answer(contest, level, spent) for contest, level in zip(contests, levels, strict=True)]
+    level = ledger_of(bench.project, bench.state).next_level if champion else bench.project.gate.alpha
+    judged = [_answer(contest, level) for contest in contests]
+    if len(contests) > 1:  # each is promoted only if all of its tests hold: Holm's levels follow from the largest p
+        levels = holm_levels([_largest_p(judgement) for judgement in judged], level)
+        judged = [_answer(contest, level) for contest, level in zip(contests, levels, strict=True)]
     place = best(judged)
     return contests[place].challenger.id, judged[place]
 
 
-def _levels(bench: Bench, contests: Sequence[Contest]) -> tuple[list[float], str | None]:
-    """The level for each challenger by Holm's correction, or why none is left; a first champion replaces nobody."""
-    if contests[0].champion is None:
-        return holm_levels([_p_value(contest) for contest in contests], bench.project.gate.alpha), None
-    budget = ledger_of(bench.project, bench.state)
-    if budget.is_exhausted:
-        return [0.0] * len(contests), budget.sentence
-    return holm_levels([_p_value(contest) for contest in contests], budget.next_level), None
+def _why_no_test(bench: Bench, champion: VersionId | None) -> str | None:
+    """What another decision may have left too little of meanwhile: fresh rows, or error budget."""
+    if few := too_few(bench):
+        return few
+    budget = ledger_of(bench.project, bench.state)  # a first champion replaces nobody, and needs none of it
+    return budget.sentence if champion and budget.is_exhausted else None
 
 
-def _answer(contest: Contest, level: float, spent: str | None) -> Judgement:
+def _answer(contest: Contest, level: float) -> Judgement:
     """The gate's answer, or why no test is made: that costs nothing of the budget."""
     refused = contest.challenger.id in contest.bench.state.refused
-    why = [f"{contest.challenger.id} was refused by a person"] if refused else contest.spoilt()
-    if spent or why:
-        return unjudged(contest.paired, spent or f"{'; '.join(why)}.")
+    if why := [f"{contest.challenger.id} was refused by a person"] if refused else contest.spoilt():
+        return unjudged(contest.paired, f"{'; '.join(why)}.")
     return judge(contest.paired, rules_of(contest, level), counted(contest))
 
 
-def _p_value(contest: Contest) -> float:
-    """One-sided p of "the challenger is no better", from which the levels of several follow."""
-    try:
-        primary = primary_of(contest.bench.project, contest.champion is not None)
-        return compare(primary, contest.paired).spread.p_above(0.0)
-    except Undefined:
+def _largest_p(judgement: Judgement) -> float:
+    """The p of "something that is asked is not so"; 1 when something could not be tested, or is counted and fails."""
+    if not judgement.tests or any(test.p_value is None and test.verdict != "holds" for test in judgement.tests):
         return 1.0
+    return max(test.p_value for test in judgement.tests if test.p_value is not None)
 
 
 def _validation_loss(contest: Contest) -> float:
@@ -172,6 +170,7 @@ def _evidence(
     bench: Bench,
     attempt: Attempt,
     snapshot: Snapshot,
+    challengers: list[VersionId],
     challenger: VersionId,
     judgement: Judgement,
     foresight: Foresight,
@@ -185,7 +184,8 @@ def _evidence(
         "windows": windows | {"embargo_days": project.embargo_days},
         "snapshot": {"id": snapshot.id, "num_rows": snapshot.num_rows},
         "training": next((dict(entry.evidence) for entry in registered if entry.version == challenger), None),
-        "challengers": [entry.version for entry in registered],
+        "challengers": challengers,
+        "gate": project.gate.model_dump(mode="json"),
         "outlook": foresight.record["outlook"],
         "judgement": asdict(judgement),
     }
@@ -194,7 +194,7 @@ def _evidence(
     if bench.state.champion is None:
         evidence["baseline"] = str(getattr(project.gate.first.baseline.build(), "label", "a baseline"))
     # What the decision rests on is kept before it is recorded: an entry never names rows that are not there.
-    evidence["holdout"] = registry.holdouts.keep(bench.holdout[[bench.columns.id]])
+    evidence["holdout"] = registry.holdouts.keep(bench.holdout[[bench.columns.id]].set_axis(["id"], axis=1))
     evidence["num_rows_used_up"] = bench.num_used_up
     if bench.state.champion:
         evidence["budget"] = _budget(bench, judgement)

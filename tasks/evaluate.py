@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 import numpy as np
@@ -13,15 +13,18 @@ import pandas as pd
 from configs.schema import Project
 from models.data.contract import Columns, days
 from models.data.snapshots import Snapshot
-from models.data.windows import between
+from models.data.windows import Windows, between
 from models.evaluation import groups
 from models.evaluation.comparison import Paired
+from models.evaluation.gate import Size
 from models.evaluation.reuse import overlap, uses
 from models.registry import history
 from models.registry.log import State
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
 from tasks.step import columns_of, load_version
+
+RECENT_HOLDOUTS = 4
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,9 @@ class Bench:
     Attributes:
         project, registry, state: whose they are, and the log when they were taken.
         holdout: labelled rows that no model has seen and that have decided less often than the project allows.
-        seen: the rows before the embargo.
+        seen: the rows before the embargo, since the beginning.
         validation: the last of them, by which the best of several challengers may be chosen.
+        windows: how the snapshot was cut.
         num_used_up: rows of the holdout that were left out because they have decided often enough.
     """
 
@@ -42,6 +46,7 @@ class Bench:
     holdout: pd.DataFrame
     seen: pd.DataFrame
     validation: pd.DataFrame
+    windows: Windows
     num_used_up: int
 
     @property
@@ -68,6 +73,18 @@ class Bench:
         if by == "day":
             return groups.by_key(days(self.holdout[self.columns.time], self.columns.timezone), "days")
         return groups.by_key(self.holdout[by].astype(str).to_numpy(), f"values of {by}")
+
+    @property
+    def size(self) -> Size:
+        """How much there is to judge by."""
+        groups, positives = self.grouping, int((self.labels == 1).sum())
+        return Size(len(self.labels), positives, groups.num_groups, groups.unit, groups.rows_per_group)
+
+    @property
+    def recent(self) -> pd.DataFrame:
+        """The rows of some holdouts' length before the embargo: by them is told what a holdout ought to contain."""
+        length = RECENT_HOLDOUTS * timedelta(days=self.project.gate.holdout_days)
+        return between(self.seen, self.columns.time, self.windows.train_end - length, self.windows.train_end)
 
     def pair(self, champion: np.ndarray, challenger: np.ndarray) -> Paired:
         """Two models' scores of the holdout, with what metrics may need of its rows."""
@@ -101,13 +118,21 @@ class Contest:
         return bench.pair(before, self.challenger.model.predict(bench.holdout))
 
     def spoilt(self) -> list[str]:
-        """What of the holdout a model was trained on, in words: found by row id, and not by trust in times."""
+        """Why the holdout is not unseen, in words: rows that a model was trained on, or an embargo not kept.
+
+        Rows are found by their ids and not by trust in times; the embargo is a matter of times.
+        """
         bench, found, checked = self.bench, [], set[VersionId]()
+        embargo = timedelta(days=bench.project.embargo_days)
         for version in (self.champion, self.challenger):
+            if version and version.trained_until + embargo > bench.windows.holdout_start:
+                found.append(f"Rows of this holdout, or of the embargo before it, were used to train {version.id}")
             line = [each for each in line_of(bench, version.id) if each not in checked] if version else []
             rows = overlap(bench.ids, (trained_on(bench, each) for each in line))
             if version and len(rows):
-                found.append(f"{len(rows):,} rows of the holdout, such as {rows[0]!r}, were used to train {version.id}")
+                found.append(
+                    f"{len(rows):,} rows of the holdout, such as {rows.tolist()[0]!r}, were used to train {version.id}"
+                )
             checked.update(line)
         return found
 
@@ -117,7 +142,7 @@ def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: Stat
     columns, windows = columns_of(project), snapshot.windows
     frame = registry.snapshots.read(snapshot)
     holdout = windows.holdout(frame, columns.time)
-    earlier = (pd.Index(registry.holdouts.read(name)[columns.id]) for name in history.holdouts(state))
+    earlier = (pd.Index(registry.holdouts.read(name)["id"]) for name in history.holdouts(state))
     is_fresh = uses(pd.Index(holdout[columns.id]), earlier) < project.gate.max_uses
     return Bench(
         project=project,
@@ -126,6 +151,7 @@ def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: Stat
         holdout=holdout[is_fresh].reset_index(drop=True),
         seen=between(frame, columns.time, project.schedule.start, windows.train_end),
         validation=windows.validation(frame, columns.time),
+        windows=windows,
         num_used_up=int((~is_fresh).sum()),
     )
 
@@ -147,4 +173,5 @@ def trained_on(bench: Bench, version: VersionId) -> pd.Index:
     """Ids of the rows that one version was trained on, without what its parents were."""
     lineage = bench.registry.versions.lineage(version)
     start, end = (datetime.fromisoformat(lineage[name]) for name in ("trained_from", "trained_until"))
-    return bench.registry.snapshots.ids(lineage["snapshot"], bench.columns, start, end)
+    named = lineage["config"]["data"]  # the columns as they were called then
+    return bench.registry.snapshots.ids(lineage["snapshot"], named["id"], named["time"], start, end)

@@ -7,6 +7,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from configs.schema import Project
 from models.data.snapshots import Snapshot
 from models.evaluation.budget import Ledger, ledger
@@ -15,10 +17,11 @@ from models.evaluation.metrics.metric import Undefined
 from models.evaluation.power import Outlook, outlook
 from models.registry import history
 from models.registry.log import State
-from models.registry.versions import VersionId
+from models.registry.versions import Version, VersionId
 from tasks.evaluate import Bench, set_up
-from tasks.require import minima_of, primary_of, slices_of
+from tasks.require import anchor_of, anchor_scores, minima_of, primary_of, probe, slices_of, untestable
 from tasks.step import load_version, registry_of, step
+from tasks.train import recipes
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +54,17 @@ def foresee(project: Project, snapshot: Snapshot, champion: VersionId | None) ->
     bench = set_up(project, registry, snapshot, state)
     slices_of(bench)  # a query that cannot be evaluated is told now, and not after the training
     if champion is None:
-        return Foresight(None, None, _too_few(bench))
+        return Foresight(None, None, too_few(bench))
     spent = ledger_of(project, state)
-    if objection := (spent.sentence if spent.is_exhausted else _too_few(bench)):
+    if objection := (spent.sentence if spent.is_exhausted else too_few(bench) or _too_small(bench)):
         return Foresight(spent, None, objection)
+    if first := anchor_of(bench):
+        anchor_scores(bench, first)  # it fails now rather than after the training
+    version = load_version(registry, champion)
+    scores = version.model.predict(bench.holdout)
+    probe(bench, scores)
     try:
-        expected = _outlook(bench, champion, spent.next_level)
+        expected = _outlook(bench, scores, spent.next_level / _num_tests(project, version))
     except Undefined as reason:
         return Foresight(spent, None, f"The champion cannot be compared on this holdout: {reason}.")
     logger.info("%s %s", spent.sentence, _says(project, expected))
@@ -69,15 +77,31 @@ def ledger_of(project: Project, state: State) -> Ledger:
     return ledger(gate.budget.rule, gate.alpha, history.tested(state), gate.budget.ceiling)
 
 
-def _outlook(bench: Bench, champion: VersionId, level: float) -> Outlook:
+def _outlook(bench: Bench, scores: np.ndarray, level: float) -> Outlook:
     primary = primary_of(bench.project, has_champion=True)
-    scores = load_version(bench.registry, champion).model.predict(bench.holdout)
     alone = compare(primary, bench.pair(scores, scores))
     earlier = history.ratios(bench.state, primary.label)
     return outlook(alone.champion_error, len(bench.holdout), bench.grouping.num_groups, level, earlier)
 
 
-def _too_few(bench: Bench) -> str | None:
+def _num_tests(project: Project, parent: Version) -> int:
+    """Challengers that will share the level, by Holm's correction at worst."""
+    return len(recipes(project, parent)) if project.gate.several == "holm" else 1
+
+
+def _too_small(bench: Bench) -> str | None:
+    """Why no challenger could pass, whatever it is: a slice without enough rows."""
+    small = untestable(bench)
+    if not small:
+        return None
+    return (
+        f"The holdout could not show that no slice is worse off: {', '.join(small[:3])}, where gate.min_slice_rows="
+        f"{bench.project.gate.min_slice_rows} are needed; change gate.slices if that is how it is to stay."
+    )
+
+
+def too_few(bench: Bench) -> str | None:
+    """What the rows on the bench have too little of to be judged by, in words, or None."""
     minima, num_positives = minima_of(bench.project), int((bench.labels == 1).sum())
     num_groups, num_rows = bench.grouping.num_groups, len(bench.holdout)
     lacking = minima.lacking(num_groups, num_positives, num_rows - num_positives)

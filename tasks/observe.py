@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -36,7 +36,7 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
     Quality, inputs and the estimate are those of the newest rows; performance is that of as many days whose labels are
     due, which lie further back by the label delay.
     """
-    registry, columns = registry_of(project), columns_of(project)
+    registry, columns = registry_of(project), replace(columns_of(project), other=())
     window, champion = timedelta(days=project.watch.window_days), registry.log.read().champion
     batches = [
         batch

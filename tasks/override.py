@@ -6,7 +6,7 @@ import logging
 from typing import Literal
 
 from configs.schema import Project
-from models.registry.log import Entry, State
+from models.registry.log import ChampionChanged, Entry, State
 from models.registry.versions import VersionId
 from tasks.step import load_version, now, registry_of, step
 
@@ -42,16 +42,19 @@ def override(project: Project, attempt: str, version: VersionId, answer: Word, b
             "score with; promote another version first"
         )
     moment = now()
-    entry = registry.log.append(
-        "overridden",
-        f"{by} {answer} {version} against the gate: {reason}",
-        attempt=attempt,
-        version=version,
-        against=state.champion,
-        as_of=moment,
-        now=moment,
-        evidence={"by": by, "answer": answer, "said": reason},
-    )
+    try:
+        entry = registry.log.append(
+            "overridden",
+            f"{by} {answer} {version} against the gate: {reason}",
+            attempt=attempt,
+            version=version,
+            against=state.champion,
+            as_of=moment,
+            now=moment,
+            evidence={"by": by, "answer": answer, "said": reason},
+        )
+    except ChampionChanged as change:  # never tried again by itself: it would be said of a champion nobody looked at
+        raise ValueError(f"nothing was overridden: {change}; look at it and say it again if it still holds") from change
     logger.info("overridden: %s", entry.reason)
     return entry
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 
 from configs.schema import Project
@@ -17,7 +18,8 @@ logger = logging.getLogger(__name__)
 @step
 def predict(project: Project, as_of: datetime) -> Batch | None:
     """Score everything between the last batch and `as_of`, once. None when there is nothing to score."""
-    registry, columns = registry_of(project), columns_of(project)
+    # What is kept for judging alone may come with the labels: scoring does not wait for it.
+    registry, columns = registry_of(project), replace(columns_of(project), other=())
     champion = registry.log.read().champion
     if champion is None:
         raise ValueError(f"{project.name} has no champion yet; run python -m flows.retrain first")

@@ -25,7 +25,7 @@ def publish_decision(project: Project, entry: Entry) -> None:
     track.summarise(verdict=entry.kind, reason=entry.reason, version=entry.version, against=entry.against)
     track.summarise(
         **{
-            f"gain/{test['metric']}, {test['scope']}": test["gain"]
+            f"gain/{test['metric']}, {test['kind']}, {test.get('scope', '')}": test["gain"]
             for test in judgement.get("tests", ())
             if test["gain"] is not None
         }
@@ -88,7 +88,7 @@ def _test_row(test: dict[str, Any]) -> dict[str, str]:
     p_value = test["p_value"]
     return {
         "metric": test["metric"],
-        "rows": test["scope"],
+        "rows": test.get("scope", "all rows"),
         "verdict": test["verdict"],  # early: Prefect's page is too narrow to show every column
         "test": test["kind"],
         "champion": _number(test["champion"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import cast
 
+import numpy as np
 import pandas as pd
 
 from configs.component import resolve
@@ -17,15 +18,15 @@ from models.evaluation.gate import Rules
 from models.evaluation.guardrails import Elsewhere, Floor, Guardrail, NegativeFlips, NoWorse
 from models.evaluation.hard_rows import regression
 from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, metric
-from models.evaluation.metrics.metric import Metric
+from models.evaluation.metrics.metric import Metric, Sample, Undefined
 from models.evaluation.minima import Minima
-from models.evaluation.resampling import from_torchmetrics
+from models.evaluation.resampling import Resampled, from_torchmetrics
 from models.evaluation.robustness import with_noise, without_values
 from models.evaluation.serving import latency, size_mb
-from models.evaluation.slices import REST, Slices, by_query, by_range, by_value
+from models.evaluation.slices import Slices, by_query, by_range, by_value, too_rare
 from models.evaluation.testing import Test, limit
 from models.registry import history
-from models.registry.versions import Version
+from models.registry.versions import Version, VersionId
 from tasks.evaluate import Bench, Contest
 from tasks.step import load_version
 
@@ -68,17 +69,53 @@ def slices_of(bench: Bench) -> list[tuple[Slices, SliceConfig]]:
     Raises:
         ValueError: for a query that says nothing about the rows.
     """
-    gate, holdout, seen = bench.project.gate, bench.holdout, bench.seen
+    gate, holdout, seen = bench.project.gate, bench.holdout, bench.recent
     found = []
     for block in gate.slices:
         if block.query is not None:
             cut = [by_query(block.name or block.query, block.query, holdout, seen)]
         elif block.edges:
-            cut = by_range(str(block.column), block.edges, holdout[block.column], seen[block.column])
+            values = (holdout[block.column], seen[block.column])
+            cut = by_range(str(block.column), block.edges, *values, min_missing=gate.min_slice_rows)
         else:
             cut = by_value(str(block.column), holdout[block.column], seen[block.column], gate.min_slice_rows)
         guardrail = NoWorse(metric_of(gate.primary), block.margin)
         found.append((Slices(guardrail, tuple(cut), gate.min_slice_rows, minima_of(bench.project)), block))
+    return found
+
+
+def probe(bench: Bench, scores: np.ndarray) -> None:
+    """Compute every guardrail's metric once, so that one that cannot be computed is told before anything is trained.
+
+    Raises:
+        ValueError: naming the metric and what it says of these rows.
+    """
+    paired = bench.pair(scores, scores)
+    for ref in bench.project.gate.guardrails:
+        try:
+            each = metric_of(ref)
+            if isinstance(each, Metric):
+                each.measure(Sample(paired.labels, scores, paired.columns))
+            elif isinstance(each, Resampled):
+                each.value(paired.labels, scores)
+        except Undefined:
+            continue  # the gate leaves it open, with the reason
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise ValueError(f"gate.guardrails: {ref.metric or ref.class_path} cannot be computed: {error}") from error
+
+
+def untestable(bench: Bench) -> list[str]:
+    """Slices that are too small to be tested, in words: what is missing fails closed, so nothing could be promoted."""
+    minima = minima_of(bench.project)
+    found = []
+    for slices, _ in slices_of(bench):
+        for each in slices.slices:
+            labels, num_rows = bench.labels[each.rows], int(each.rows.sum())
+            num_positives = int((labels == 1).sum())
+            groups = bench.grouping.take(each.rows).num_groups if num_rows else 0
+            lacking = minima.lacking(groups, num_positives, num_rows - num_positives)
+            if num_rows < slices.min_rows or lacking:
+                found.append(f"{each.name} has {num_rows:,} rows" + (f" ({lacking})" if lacking else ""))
     return found
 
 
@@ -103,19 +140,42 @@ def _guardrails(contest: Contest) -> list[Guardrail]:
 
 
 def _anchor(contest: Contest, guardrail: NoWorse) -> list[Guardrail]:
-    bench, first = contest.bench, contest.bench.state.first_champion
-    if first is None or contest.champion is None or first in (contest.champion.id, contest.challenger.id):
+    bench, first = contest.bench, anchor_of(contest.bench)
+    if first is None or contest.champion is None or first == contest.champion.id:
         return []
-    scores = load_version(bench.registry, first).model.predict(bench.holdout)
-    paired = bench.pair(scores, contest.paired.challenger)
+    paired = bench.pair(anchor_scores(bench, first), contest.paired.challenger)
     return [Elsewhere(f"all rows, against the first champion {first}", guardrail, paired)]
+
+
+def anchor_of(bench: Bench) -> VersionId | None:
+    """The first champion that no person has refused, if the project asks for an anchor."""
+    promotions = bench.state.promotions
+    return promotions[0] if promotions and bench.project.gate.anchor_margin is not None else None
+
+
+def anchor_scores(bench: Bench, first: VersionId) -> np.ndarray:
+    """What the anchor says of the holdout. Raises `ValueError` when it can no longer be loaded, or lacks a column."""
+    try:
+        return load_version(bench.registry, first).model.predict(bench.holdout)
+    except (ValueError, KeyError) as error:
+        raise ValueError(
+            f"the first champion {first} can no longer score: {error}; restore what it needs, or set "
+            "gate.anchor_margin to null"
+        ) from error
 
 
 def _fairness(bench: Bench, column: str, margins: dict[str, float]) -> Fairness:
     gate = bench.project.gate
-    found = by_value(column, bench.holdout[column], bench.seen[column], gate.min_slice_rows)
-    protected = tuple(group for group in found if not group.name.endswith(REST))
-    return Fairness(column, protected, cast(dict[Criterion, float], margins), gate.min_slice_rows, gate.threshold)
+    found = by_value(column, bench.holdout[column], bench.recent[column], gate.min_slice_rows)
+    left_out = too_rare(column, bench.holdout[column], bench.recent[column], gate.min_slice_rows)
+    return Fairness(
+        column=column,
+        groups=tuple(group for group in found if not group.is_rest),
+        margins=cast(dict[Criterion, float], margins),
+        min_rows=gate.min_slice_rows,
+        threshold=gate.threshold,
+        left_out=left_out,
+    )
 
 
 def _robustness(contest: Contest, guardrail: NoWorse) -> list[Guardrail]:
@@ -142,7 +202,11 @@ def _known_hard(contest: Contest) -> list[Test]:
     if settings is None or contest.champion is None or not names:
         return []
     kept = pd.concat([bench.registry.hard_rows.read(name) for name in names], ignore_index=True)
+    kept = kept.reindex(columns=list(bench.columns.all))  # a feature that came later is missing in rows of before
+    kept = kept.dropna(subset=[bench.columns.label])
     rows = kept.drop_duplicates(bench.columns.id, keep="last").tail(settings.newest)
+    if rows.empty:
+        return []
     labels = rows[bench.columns.label].to_numpy()
     before, after = (version.model.predict(rows) for version in (contest.champion, contest.challenger))
     return [regression(labels, before, after, bench.project.gate.threshold, settings.margin)]
@@ -150,18 +214,17 @@ def _known_hard(contest: Contest) -> list[Test]:
 
 def _serving(contest: Contest) -> list[Test]:
     settings = contest.bench.project.gate.serving
-    if settings is None or contest.champion is None:
+    if settings is None:
         return []
-    champion, challenger = (
-        _cost(version, contest.bench, settings.rows) for version in (contest.champion, contest.challenger)
-    )
+    before = _cost(contest.champion, contest.bench, settings.rows) if contest.champion else (None, None, None)
+    after = _cost(contest.challenger, contest.bench, settings.rows)
     limits = {
         f"median time of a request of {settings.rows:,} rows (ms)": settings.median_ms,
         "99th percentile of it (ms)": settings.p99_ms,
         "size of the weights (MB)": settings.size_mb,
     }
     return [
-        limit(name, champion[place], challenger[place], largest)
+        limit(name, before[place], after[place], largest)
         for place, (name, largest) in enumerate(limits.items())
         if largest is not None
     ]

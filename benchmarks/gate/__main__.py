@@ -1,10 +1,10 @@
 """The gate's claims, measured on rows whose truth is known, on spoilt trainings, and with a stopwatch.
 
-    python -m benchmarks.gate [--quick] [--only PART ...] [--jobs N] [--output FILE]
+    python -m benchmarks.gate [--quick] [--only PART ... [--keep FILE]] [--jobs N] [--output FILE]
 
 The last line on stdout is one JSON object with the headline numbers at its top and a section for each part, which
 holds the whole table of cells; `--output` writes it to a file as well, whole or not at all. How it goes is said on
-stderr. Each part says in its docstring what is measured: `false_promotions` (challengers no better, and worse),
+stderr. Each part says in its docstring what is measured: `false_promotions` (challengers no better), `harmful` (worse),
 `power`, `life` (many decisions in a row), `poison` (real trainings), `speed`. Where a part was not run, its headline
 numbers are null. Simulated numbers are the same for every number of jobs; times and memory are this machine's.
 """
@@ -18,6 +18,7 @@ import os
 import platform
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ import numpy as np
 from benchmarks.gate.work import rounded
 
 HEADLINE = {
-    "false_promotions": ("false_promotion_max", "false_promotion_mean", "harmful_promotion_max"),
+    "false_promotions": ("false_promotion_max", "false_promotion_mean"),
+    "harmful": ("harmful_promotion_max",),
     "power": ("power_ratio_min",),
     "life": ("life_false_promotion",),
     "poison": ("poison_promoted",),
@@ -38,16 +40,23 @@ PARTS = tuple(HEADLINE)
 def main(arguments: list[str] | None = None) -> None:
     """Run the parts that were asked for and print the result."""
     options = _parser().parse_args(arguments)
-    result = measure(tuple(options.only or PARTS), options.quick, options.jobs)
+    earlier = json.loads(options.keep.read_text()) if options.keep else {}
+    if earlier and earlier["is_quick"] != options.quick:
+        raise SystemExit(
+            f"{options.keep} is of a {'quick' if earlier['is_quick'] else 'full'} run, and this one is not"
+        )
+    result = measure(tuple(options.only or PARTS), options.quick, options.jobs, earlier)
     text = json.dumps(result)
     if options.output:
         write(options.output, text + "\n")
     print(text)
 
 
-def measure(parts: tuple[str, ...], is_quick: bool, jobs: int) -> dict[str, Any]:
-    """Headline numbers, the machine, and the section of each part."""
-    started, sections = time.monotonic(), {}
+def measure(
+    parts: tuple[str, ...], is_quick: bool, jobs: int, earlier: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Headline numbers, the machine, and the section of each part; those that are not run are as in `earlier`."""
+    sections = {part: earlier[part] for part in PARTS if part in (earlier or {})} if earlier else {}
     for part in (name for name in PARTS if name in parts):
         module = importlib.import_module(f"benchmarks.gate.{part}")  # torch only where a part needs it
         begun = time.monotonic()
@@ -59,7 +68,7 @@ def measure(parts: tuple[str, ...], is_quick: bool, jobs: int) -> dict[str, Any]
             "benchmark": "gate",
             **headline,
             "is_quick": is_quick,
-            "seconds": time.monotonic() - started,
+            "seconds": sum(section["seconds"] for section in sections.values()),
             "machine": machine() | {"jobs": jobs},
             **sections,
         }
@@ -101,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="minutes instead of half an hour, and rougher numbers")
     parser.add_argument("--only", nargs="+", choices=PARTS, metavar="PART", help=f"some of: {', '.join(PARTS)}")
     parser.add_argument("--jobs", type=int, default=2, help="processes for simulations and trainings (default 2)")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="take the parts that are not run from this result")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON to a file too")
     return parser
 

@@ -7,8 +7,8 @@ not refuse; a cell of which more than half were refused has none. One Monte Carl
 Four classes and quantities are tried with one generator each, up to 2,000 rows.
 
 Reported beside it: how often a comparison of point estimates would promote, and what the test of log loss does on
-dependent rows that it takes for independent ones, or that it groups by the ladder because it has no key. `harmful` and
-`curse` are the other two tables of this part.
+dependent rows that it takes for independent ones, or that it groups by the ladder because it has no key. `curse` is the
+other table of this part.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.gate import curse, harmful
+from benchmarks.gate import curse
 from benchmarks.gate.verdicts import binary_metrics, multiclass_metrics, regression_metrics, superiority_of
 from benchmarks.gate.work import cut, error_of, generator, share, spread_out
 from benchmarks.gate.worlds import Dependence, Unit, World
@@ -61,16 +61,13 @@ class Piece:
 
 
 def run(size: Size, jobs: int) -> dict[str, Any]:
-    """The three tables, and the headline numbers."""
+    """The two tables, and the headline numbers."""
     equal = equal_challengers(size, jobs)
     rates = [cell["rate"] for cell in equal["cells"] if cell["counts"]]
-    harm = harmful.run(size.num_decisions, worlds(replace(size, has_other_tasks=False)), jobs)
     return {
         "false_promotion_max": max(rates, default=None),
         "false_promotion_mean": sum(rates) / len(rates) if rates else None,
-        "harmful_promotion_max": harm["max"],
         "equal": equal,
-        "harmful": harm,
         "winners_curse": curse.run(size.num_decisions, jobs),
     }
 

@@ -43,14 +43,14 @@ from models.evaluation.comparison import Paired
 from models.evaluation.gate import Judgement, Rules, judge
 from models.evaluation.groups import by_key
 from models.evaluation.guardrails import NoWorse
-from models.evaluation.metrics.catalogue import AUC, CALIBRATION_ERROR, LOG_LOSS
+from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, SQUARED_CALIBRATION_ERROR
 from models.evaluation.metrics.proper import log_loss
 from models.model import Model
 from models.training.fit import Diverged, FitSettings
 from models.training.recipes import scratch
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-AUC_MARGIN, CALIBRATION_MARGIN = 0.01, 0.02  # the defaults of the gate
+AUC_MARGIN, CALIBRATION_MARGIN = 0.01, 0.0004  # the defaults of the gate
 
 
 @dataclass(frozen=True)
@@ -273,9 +273,9 @@ def _afterwards(piece: Piece, project: Project, champion: Model, challenger: Mod
 
 
 def rules_of(project: Project) -> Rules:
-    """The project's gate: log loss, with AUC and calibration error guarded."""
+    """The project's gate: log loss, with AUC and squared calibration error guarded."""
     gate = project.gate
-    guardrails = (NoWorse(AUC, AUC_MARGIN), NoWorse(CALIBRATION_ERROR, CALIBRATION_MARGIN))
+    guardrails = (NoWorse(AUC, AUC_MARGIN), NoWorse(SQUARED_CALIBRATION_ERROR, CALIBRATION_MARGIN))
     return Rules(LOG_LOSS, gate.alpha, gate.min_gain, guardrails)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from models.evaluation.comparison import Paired, compare
 from models.evaluation.gate import Rules, judge
 from models.evaluation.guardrails import NoWorse
-from models.evaluation.metrics.catalogue import AUC, CALIBRATION_ERROR, LOG_LOSS, metric
+from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, SQUARED_CALIBRATION_ERROR, metric
 from models.evaluation.metrics.metric import Metric, Undefined
 from models.evaluation.minima import Minima
 
@@ -22,7 +22,7 @@ DEFAULT = Rules(
     primary=LOG_LOSS,
     level=LEVEL,
     min_gain=0.002,
-    guardrails=(NoWorse(AUC, 0.01), NoWorse(CALIBRATION_ERROR, 0.02)),
+    guardrails=(NoWorse(AUC, 0.01), NoWorse(SQUARED_CALIBRATION_ERROR, 0.0004)),
     minima=MINIMA,
 )
 CALLED_AT_A_THRESHOLD = ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "mcc")

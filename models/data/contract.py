@@ -42,8 +42,9 @@ def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of
     """Rows with event time in `[start, end)` as they were known at `as_of`.
 
     Returns:
-        Columns `columns.all` alone, in time order: time as UTC, numbers as float64, categories as text or None, the
-        label as 0.0, 1.0 or NaN. A label that had not arrived at `as_of` is NaN, whatever the source already knows.
+        Columns `columns.all` alone, in time order: time as UTC, numbers as float64, categories as text or None, other
+        columns as one or the other, the label as 0.0, 1.0 or NaN. A label that had not arrived at `as_of` is NaN,
+        whatever the source already knows.
 
     Raises:
         ValueError: with the value, what was expected and where to change it. An empty window is no error here: the
@@ -59,6 +60,8 @@ def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of
         frame[name] = _number(frame[name])
     for name in columns.categories:
         frame[name] = frame[name].astype("object").where(frame[name].notna(), None).map(_text, na_action="ignore")
+    for name in columns.other:
+        frame[name] = _other(frame[name])
     frame[columns.label] = _label(frame[columns.label]).where(is_mature(frame, columns, as_of))
     return frame
 
@@ -92,7 +95,7 @@ def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
     if missing:
         raise ValueError(
             f"the source has no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, frame.columns))}. "
-            "Change data.label, data.numbers or data.categories, or the source"
+            "Change data.label, data.numbers, data.categories or data.other, or the source"
         )
 
 
@@ -138,6 +141,13 @@ def _number(values: pd.Series) -> pd.Series:
             "or list the column under data.categories"
         ) from error
     return numbers.replace([np.inf, -np.inf], np.nan)
+
+
+def _other(values: pd.Series) -> pd.Series:
+    """What is kept for judging: numbers as float64, truth as 0 and 1, everything else as text or None."""
+    if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return values.astype("Float64").astype("float64")
+    return values.astype("object").where(values.notna(), None).map(_text, na_action="ignore")
 
 
 def _text(value: object) -> str:

@@ -7,10 +7,9 @@ import io
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import numpy as np
 import pandas as pd
 
-from models.data.contract import Columns, days
+from models.data.contract import Columns
 from models.data.windows import Windows, between
 from models.registry.storage import Storage
 
@@ -29,10 +28,7 @@ class Snapshot:
     num_new_rows: int
     rows_per_day: float
     new_rows_per_day: float
-    holdout_rows: int
     holdout_labelled_share: float
-    holdout_groups: int
-    holdout_positives: int
 
 
 class Snapshots:
@@ -69,20 +65,17 @@ class Snapshots:
             num_new_rows=len(between(frame, columns.time, first_new, windows.train_end)),
             rows_per_day=len(seen) / ((windows.train_end - windows.train_start) / timedelta(days=1)),
             new_rows_per_day=len(new) / ((windows.holdout_end - first_new) / timedelta(days=1)),
-            holdout_rows=len(holdout),
             holdout_labelled_share=len(holdout) / len(due) if len(due) else 0.0,
-            holdout_groups=len(np.unique(days(holdout[columns.time], columns.timezone))),
-            holdout_positives=int(holdout[columns.label].sum()),
         )
 
     def read(self, snapshot: Snapshot) -> pd.DataFrame:
         """The rows of a snapshot. Raises `ValueError` when they are not those that were frozen."""
         return pd.read_parquet(io.BytesIO(self._content(snapshot.id)))
 
-    def ids(self, snapshot: str, columns: Columns, start: datetime, end: datetime) -> pd.Index:
-        """Ids of the rows of a snapshot whose event lies in `[start, end)`. Raises as `read` does."""
-        frame = pd.read_parquet(io.BytesIO(self._content(snapshot)), columns=[columns.id, columns.time])
-        return pd.Index(between(frame, columns.time, start, end)[columns.id])
+    def ids(self, snapshot: str, id: str, time: str, start: datetime, end: datetime) -> pd.Index:
+        """Ids of the rows of a snapshot whose event lies in `[start, end)`, by the names of its own columns."""
+        frame = pd.read_parquet(io.BytesIO(self._content(snapshot)), columns=[id, time])
+        return pd.Index(between(frame, time, start, end)[id])
 
     def _content(self, snapshot: str) -> bytes:
         path = self._path(snapshot)

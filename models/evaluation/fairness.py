@@ -1,7 +1,9 @@
 """Fairness across protected groups: gaps between groups as metrics, which a challenger may not widen.
 
 A gap is the largest difference of a rate between any two groups; which two they are is taken as given by the sample,
-so the gap is biased upwards for small groups, for both models alike (Hardt, Price & Srebro 2016 for the criteria).
+so the gap is biased upwards, and most for the fairer model (Hardt, Price & Srebro 2016 for the criteria). A challenger
+whose gap in demographic parity is wider by exactly the margin was shown to hold in 8 to 11 % of holdouts at level .05,
+so margins should lie well above the noise of the groups' rates.
 """
 
 from __future__ import annotations
@@ -14,12 +16,16 @@ import numpy as np
 
 from models.evaluation.comparison import Paired
 from models.evaluation.guardrails import NoWorse
-from models.evaluation.metrics.calibration import calibration_error
+from models.evaluation.metrics.calibration import squared_calibration_error
 from models.evaluation.metrics.metric import Measured, Metric, Sample, Undefined
 from models.evaluation.slices import Slice
 from models.evaluation.testing import Test, untested
 
 Criterion = Literal["demographic_parity", "equal_opportunity", "equalised_odds", "calibration"]
+CLASSES_OF: dict[Criterion, dict[str, int]] = {  # those among which a criterion compares rates
+    "equal_opportunity": {"positives": 1},
+    "equalised_odds": {"positives": 1, "negatives": 0},
+}
 LEFT_OUT = -1  # number of the group of rows that belong to none
 
 
@@ -33,6 +39,8 @@ class Fairness:
         margins: how much wider than the champion's the gap of each criterion may be.
         min_rows: smallest group; a group that ought to be there and is smaller leaves every criterion open.
         threshold: score from which a row counts as called positive.
+        min_of_class: fewest positives of a group for equal opportunity, and positives and negatives for equalised odds.
+        left_out: names of groups that are not compared, as they were too small before and still are; told in the notes.
     """
 
     column: str
@@ -40,6 +48,8 @@ class Fairness:
     margins: dict[Criterion, float]
     min_rows: int
     threshold: float = 0.5
+    min_of_class: int = 50
+    left_out: tuple[str, ...] = ()
 
     def tests(self, paired: Paired, level: float) -> list[Test]:
         """One test of non-inferiority for each criterion."""
@@ -48,7 +58,11 @@ class Fairness:
         for number, group in enumerate(self.groups):
             numbers[group.rows] = number
         marked = replace(paired, columns={**paired.columns, self.column: numbers})
-        return [self._test(criterion, marked, level, small) for criterion in self.margins]
+        found = [self._test(criterion, marked, level, small) for criterion in self.margins]
+        if not self.left_out:
+            return found
+        said = f"left out as too small before and now: {', '.join(self.left_out)}"
+        return [replace(test, note=f"{test.note}; {said}" if test.note else said) for test in found]
 
     def _test(self, criterion: Criterion, paired: Paired, level: float, small: list[Slice]) -> Test:
         metric, margin = gap(criterion, self.column, self.threshold), self.margins[criterion]
@@ -57,17 +71,28 @@ class Fairness:
             sizes = ", ".join(f"{group.name} has {int(group.rows.sum()):,}" for group in small)
             why = f"{self.min_rows:,} rows needed in each group: {sizes}" if small else "fewer than two groups"
             return untested(metric.label, scope, "non-inferiority", why, margin)
+        if lacking := self._lacking(criterion, paired.labels):
+            return untested(metric.label, scope, "non-inferiority", lacking, margin)
         try:
             return NoWorse(metric, margin).test(paired, level, scope)
         except Undefined as reason:
             return untested(metric.label, scope, "non-inferiority", str(reason), margin)
+
+    def _lacking(self, criterion: Criterion, labels: np.ndarray) -> str:
+        """Which groups have too few rows of a class whose rate is compared, in words; empty when none has."""
+        said = []
+        for name, label in CLASSES_OF.get(criterion, {}).items():
+            counts = {group.name: int((labels[group.rows] == label).sum()) for group in self.groups}
+            few = ", ".join(f"{group} has {count:,}" for group, count in counts.items() if count < self.min_of_class)
+            said += [f"{self.min_of_class:,} {name} needed in each group: {few}"] if few else []
+        return "; ".join(said)
 
 
 def gap(criterion: Criterion, column: str, threshold: float = 0.5) -> Metric:
     """The gap of a criterion between the groups of `column`, whose `Sample.columns` hold numbers from 0 on.
 
     demographic_parity: of the share called positive. equal_opportunity: of that share among positives.
-    equalised_odds: the larger of that among positives and that among negatives. calibration: the expected calibration
+    equalised_odds: the larger of that among positives and that among negatives. calibration: the squared calibration
     error of the group where it is largest.
     """
     measure = {
@@ -83,7 +108,7 @@ def gap(criterion: Criterion, column: str, threshold: float = 0.5) -> Metric:
         "demographic_parity": "demographic parity gap",
         "equal_opportunity": "equal opportunity gap",
         "equalised_odds": "equalised odds gap",
-        "calibration": "worst calibration error",
+        "calibration": "worst squared calibration error",
     }[criterion]
     return Metric(criterion, label, "lower", measure, columns=(column,))
 
@@ -104,7 +129,7 @@ def _rate(called: np.ndarray, of: np.ndarray, num_rows: int) -> Measured:
 
 def _worst_calibration(sample: Sample, column: str) -> Measured:
     def of_group(group: np.ndarray) -> Measured:
-        within = calibration_error(sample.labels[group], sample.scores[group])
+        within = squared_calibration_error(sample.labels[group], sample.scores[group])
         influence = np.zeros(len(group))
         influence[group] = within.influence * (len(group) / group.sum())
         return Measured(within.value, influence)

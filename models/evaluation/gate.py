@@ -12,7 +12,7 @@ from models.evaluation.metrics.metric import Metric, Undefined
 from models.evaluation.minima import Minima
 from models.evaluation.reasons import reason, would_change
 from models.evaluation.shrinkage import shrink
-from models.evaluation.testing import Test, superiority
+from models.evaluation.testing import Test, finite, superiority
 
 Answer = Literal["promoted", "rejected", "inconclusive"]
 
@@ -76,7 +76,8 @@ class Judgement:
         level: of the test of superiority; None when none was made.
         tests: superiority first.
         shrunk_gain: the gain of what was promoted, corrected for having been selected by it.
-        champion_error: standard error of the champion's own value, from which later outlooks are made.
+        champion_error: standard error of the champion's own value, from which later outlooks are made; None when it is
+            not known, as where one group holds all rows of a class.
         would_change: what would have to be otherwise for another answer, a sentence each.
     """
 
@@ -121,7 +122,7 @@ def judge(paired: Paired, rules: Rules, further: Sequence[Test] = ()) -> Judgeme
         level=rules.level,
         tests=tuple(tests),
         shrunk_gain=_shrunk(tests[0], rules) if answer == "promoted" else None,
-        champion_error=main.champion_error,
+        champion_error=finite(main.champion_error),
         would_change=tuple(would_change(tests, rules.level, rules.min_gain)),
     )
 
@@ -132,12 +133,16 @@ def unjudged(paired: Paired, why: str) -> Judgement:
 
 
 def best(judgements: Sequence[Judgement]) -> int:
-    """Which of several challengers the answer is about: the largest proven gain, or else the nearest to one."""
+    """Which of several challengers the answer is about: the largest proven gain, or else the nearest to one.
+
+    One on which no test was made comes last, for its gain is not known and it cost nothing of the error budget.
+    """
     order = {"promoted": 0, "inconclusive": 1, "rejected": 2}
 
-    def rank(place: int) -> tuple[int, float]:
+    def rank(place: int) -> tuple[bool, int, float]:
         found = judgements[place]
-        return order[found.answer], -(found.tests[0].gain or 0.0) if found.tests else 0.0
+        gain = found.tests[0].gain or 0.0 if found.tests else 0.0
+        return not found.tests, order[found.answer], -gain
 
     return min(range(len(judgements)), key=rank)
 

@@ -18,23 +18,28 @@ REMEMBERED = 5  # so many latest decisions say what the ratio is
 class Outlook:
     """What could be shown on so many rows at a level with power 0.8.
 
-    `standard_error` is the one expected of the gain: the champion's own, by the `ratio` that earlier decisions had.
-    `smallest_gain` is None when nothing could be shown, however large.
+    `standard_error` is the one expected of the gain: the champion's own, by the `ratio` that earlier decisions had. It
+    is None when it is not known, as where one group holds all rows of a class. `smallest_gain` is None when nothing
+    could be shown, however large.
     """
 
     num_rows: int
     num_groups: int
     level: float
-    standard_error: float
+    standard_error: float | None
     ratio: float
     smallest_gain: float | None
 
-    def rows_missing(self, gain: float) -> int:
-        """Mature labels needed beyond those at hand to show a true `gain`; 0 when there are enough."""
-        return max(0, rows_needed(self.standard_error, self.num_rows, gain, self.level) - self.num_rows)
+    def rows_missing(self, gain: float) -> int | None:
+        """Mature labels needed beyond those at hand to show a true `gain`; 0 when there are enough, None: not known."""
+        if self.smallest_gain is None:
+            return None
+        return max(0, math.ceil(self.num_rows * (self.smallest_gain / gain) ** 2) - self.num_rows)
 
 
-def outlook(champion_error: float, num_rows: int, num_groups: int, level: float, ratios: Sequence[float]) -> Outlook:
+def outlook(
+    champion_error: float | None, num_rows: int, num_groups: int, level: float, ratios: Sequence[float]
+) -> Outlook:
     """What a holdout could show of a challenger that does not exist yet.
 
     The error of a gain is that of the difference of two models' influence values: sqrt(2 (1 - r)) times the champion's
@@ -42,16 +47,19 @@ def outlook(champion_error: float, num_rows: int, num_groups: int, level: float,
     .3 (r = .955) where none was.
 
     Args:
-        champion_error: standard error of the champion's own value on the holdout, with the gate's groups.
+        champion_error: standard error of the champion's own value on the holdout, with the gate's groups; None or
+            infinite when it is not known.
         num_rows, num_groups: of the holdout.
         level: of the coming test; 0 shows nothing.
         ratios: error of the gain to the champion's own in earlier decisions, oldest first.
     """
     ratio = float(np.median(ratios[-REMEMBERED:])) if ratios else USUAL_RATIO
-    error = ratio * champion_error
+    error = None if champion_error is None or not math.isfinite(champion_error) else ratio * champion_error
     # Sign flips of G groups cannot give a smaller p than 2^-G, nor a t-test of one group any.
     can_show = num_groups > 1 and level >= 2.0**-num_groups
-    smallest = float(stats.t.isf(level, num_groups - 1) + stats.norm.ppf(POWER)) * error if can_show else None
+    smallest = None
+    if can_show and error is not None:
+        smallest = float(stats.t.isf(level, num_groups - 1) + stats.norm.ppf(POWER)) * error
     return Outlook(num_rows, num_groups, level, error, ratio, smallest)
 
 

@@ -19,6 +19,8 @@ def reason(tests: Sequence[Test], level: float, min_gain: float) -> str:
     if first.verdict == "fails":
         alike = " and the two are equivalent within it" if first.is_equivalent else ""
         return f"The challenger is not better by the {min_gain:.4f} worth having{alike}: {gain}"
+    if first.verdict == "open" and first.p_value is not None and first.p_value <= level:
+        return f"The challenger is better, but not shown to be so by the {min_gain:.4f} worth having: {gain}"
     if first.verdict == "open":
         return f"Not enough evidence that the challenger is better: {gain}; {_hint(first, level, min_gain)}"
     if unsure := [_unsure(test) for test in guardrails if test.verdict == "open"]:
@@ -47,7 +49,11 @@ def _gain(first: Test) -> str:
 def _broken(test: Test) -> str:
     if test.gain is None:
         return f"{test.title} is {test.challenger:.4g} where {test.margin:.4g} is allowed"
-    return f"{test.title} by {-test.gain:.4f}" if test.kind != "floor" else f"{test.title} is {test.challenger:.4f}"
+    return (
+        f"{test.title} by {_small(-test.gain)}"
+        if test.kind != "floor"
+        else f"{test.title} is {_small(test.challenger)}"
+    )
 
 
 def _unsure(test: Test) -> str:
@@ -68,7 +74,9 @@ def _hint(first: Test, level: float, min_gain: float) -> str:
 
 
 def _out_of_reach(test: Test) -> str:
-    """Sign flips of G groups have no p below 2^-G, so no interval either."""
+    """Sign flips of G groups have no p below 2^-G, so no interval either; without a class there is no error."""
+    if test.standard_error is None and test.num_groups is not None and test.num_groups > 1:
+        return "one group holds all rows of a class"
     return f"{test.num_groups} groups can show nothing at level {test.level:.3g}"
 
 
@@ -91,7 +99,8 @@ def _more(first: Test, level: float, min_gain: float) -> list[str]:
     if first.verdict == "fails" and first.upper is not None:
         said.append(f"At best the gain is {first.upper:+.4f}: {min_gain - first.upper:.4f} more would leave it open.")
     if first.verdict == "open" and first.lower is None:
-        said.append(f"{_out_of_reach(first)}.")
+        why = _out_of_reach(first)
+        said.append(f"{why[0].upper()}{why[1:]}.")
     elif first.verdict == "open":
         target, more = _missing(first, level, min_gain)
         if more:
@@ -111,7 +120,7 @@ def _slack_of(test: Test) -> float:
 
 
 def _slack(test: Test) -> str:
-    return f"The guardrail nearest to its margin is {test.title}: {_slack_of(test):.4f} less would leave it open."
+    return f"The guardrail nearest to its margin is {test.title}: {_small(_slack_of(test))} less would leave it open."
 
 
 def _repair(test: Test) -> str:
@@ -123,6 +132,12 @@ def _repair(test: Test) -> str:
         low, number = (test.champion or 0.0) + test.lower, test.champion or 0.0
         return f"{test.title}: it may be as low as {low:.4f}, and has to be shown to lie above {number:.4f}."
     return (
-        f"{test.title}: the loss may be as large as {max(-test.lower, 0):.4f}, and has to be shown to stay below "
-        f"{test.margin:.4f}."
+        f"{test.title}: the loss may be as large as {_small(max(-test.lower, 0))}, and has to be shown to stay below "
+        f"{_small(test.margin)}."
     )
+
+
+def _small(value: float | None) -> str:
+    """Four decimals, and two more for what would show one digit of them, such as a squared error."""
+    assert value is not None
+    return f"{value:.6f}" if 0 < abs(value) < 0.001 else f"{value:.4f}"

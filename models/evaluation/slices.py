@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,15 +17,20 @@ from models.evaluation.minima import Minima
 from models.evaluation.testing import Test, untested
 
 REST = "other values"
+NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty")  # as pandas infers them
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A named part of the rows: `rows` is a mask of shape (rows,), `expected` how many of them there ought to be."""
+    """A named part of the rows: `rows` is a mask of shape (rows,), `expected` how many of them there ought to be.
+
+    `is_rest` marks the rows of all values that are too rare for a slice of their own.
+    """
 
     name: str
     rows: np.ndarray
     expected: float
+    is_rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,17 +77,48 @@ def by_value(column: str, current: pd.Series, before: pd.Series, min_rows: int) 
         before: those of the training rows, which say what to expect; a value that has gone missing is noticed by it.
         min_rows: smallest slice that is tested by itself.
     """
+    values = _values(current, before)
+    is_own = values.largest >= min_rows
+    found = [
+        Slice(f"{column}={values.names[place]}", values.now == place, float(values.expected[place]))
+        for place in np.flatnonzero(is_own)
+    ]
+    rest = ~is_own[values.now]
+    return [*found, Slice(f"{column}={REST}", rest, 0.0, is_rest=True)] if rest.sum() >= min_rows else found
+
+
+def too_rare(column: str, current: pd.Series, before: pd.Series, min_rows: int) -> tuple[str, ...]:
+    """The names of those values among the current ones for which `by_value` has no slice of their own.
+
+    >>> too_rare("dest", pd.Series(["A", "A", "B"]), pd.Series(["A"]), min_rows=2)
+    ('dest=B',)
+    """
+    values = _values(current, before)
+    is_rare = (values.largest < min_rows) & (values.counts > 0)
+    return tuple(f"{column}={values.names[place]}" for place in np.flatnonzero(is_rare))
+
+
+@dataclass(frozen=True)
+class _Values:
+    """The distinct values of a column, sorted by their text, shape (values,), and the number of each row's, `now`."""
+
+    names: np.ndarray
+    now: np.ndarray
+    counts: np.ndarray
+    expected: np.ndarray
+
+    @property
+    def largest(self) -> np.ndarray:
+        """How many rows each has, or ought to have if that is more."""
+        return np.maximum(self.expected, self.counts)
+
+
+def _values(current: pd.Series, before: pd.Series) -> _Values:
     # Together, so that a whole number has one name also where the other rows lack some and are floats.
     numbers, names = _numbered(pd.concat([before, current], ignore_index=True))
     earlier, now = numbers[: len(before)], numbers[len(before) :]
     expected = np.bincount(earlier, minlength=len(names)) * (len(now) / max(len(earlier), 1))
-    counts = np.bincount(now, minlength=len(names))
-    is_own = np.maximum(expected, counts) >= min_rows
-    found = [
-        Slice(f"{column}={names[place]}", now == place, float(expected[place])) for place in np.flatnonzero(is_own)
-    ]
-    rest = ~is_own[now]
-    return [*found, Slice(f"{column}={REST}", rest, 0.0)] if rest.sum() >= min_rows else found
+    return _Values(names, now, np.bincount(now, minlength=len(names)), expected)
 
 
 def _numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -94,21 +129,51 @@ def _numbered(values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return merged[codes], names
 
 
-def by_range(column: str, edges: Sequence[float], current: pd.Series, before: pd.Series) -> list[Slice]:
-    """A slice for each range between neighbouring edges, `[low, high)`, and one below and above them."""
+def by_range(
+    column: str, edges: Sequence[float], current: pd.Series, before: pd.Series, min_missing: int = 1
+) -> list[Slice]:
+    """A slice for each range between neighbouring edges, `[low, high)`, one below and above them, and one of gaps.
+
+    The rows with a missing value are a slice when there are, or by their share before ought to be, `min_missing`.
+
+    Raises:
+        ValueError: when the column holds anything but numbers.
+    """
+    now, earlier = _as_numbers(column, current), _as_numbers(column, before)
     bounds = [-np.inf, *sorted(edges), np.inf]
     found = []
     for low, high in pairwise(bounds):
         name = f"{column} below {high:g}" if low == -np.inf else f"{column} from {low:g}"
         name += f" to {high:g}" if np.isfinite([low, high]).all() else ""
-        ends: Literal["both", "left"] = "both" if high == np.inf else "left"
-        share = float(before.between(low, high, inclusive=ends).mean())
-        found.append(Slice(name, current.between(low, high, inclusive=ends).to_numpy(), share * len(current)))
+        is_last = high == np.inf
+        rows, rows_before = ((low <= each) & ((each < high) | is_last) for each in (now, earlier))
+        found.append(Slice(name, rows, _share(rows_before) * len(now)))
+    is_missing, expected = np.isnan(now), _share(np.isnan(earlier)) * len(now)
+    if max(is_missing.sum(), expected) >= min_missing:
+        found.append(Slice(f"{column} missing", is_missing, expected))
     return found
+
+
+def _share(rows: np.ndarray) -> float:
+    return float(rows.mean()) if len(rows) else 0.0
+
+
+def _kind(values: pd.Series) -> str:
+    return pd.api.types.infer_dtype(np.asarray(values, dtype=object), skipna=True)
+
+
+def _as_numbers(column: str, values: pd.Series) -> np.ndarray:
+    """The values as floats, NaN where they are missing."""
+    if not pd.api.types.is_numeric_dtype(values) and (kind := _kind(values)) not in NUMBERS:
+        held = "text" if kind in ("string", "mixed", "mixed-integer") else f"values of the kind {kind}"
+        raise ValueError(f"gate.slices: edges need a column of numbers, and {column} holds {held}")
+    return values.to_numpy(dtype=float, na_value=np.nan)
 
 
 def by_query(name: str, query: str, current: pd.DataFrame, before: pd.DataFrame) -> Slice:
     """The rows for which an expression over the columns is true, such as `distance > 1000 and carrier == "UA"`.
+
+    Where a nullable column leaves the answer open, the row is not one of them.
 
     Raises:
         ValueError: when it names no columns of the frame, or does not say yes or no for each row.
@@ -121,6 +186,8 @@ def _truth(name: str, query: str, frame: pd.DataFrame) -> np.ndarray:
         found = frame.eval(query, engine="python", local_dict={}, global_dict={})
     except Exception as error:  # of every kind: NotImplementedError for a lambda, ZeroDivisionError for 1 / 0
         raise ValueError(f"slice {name!r}: {query!r} cannot be evaluated: {error}; change gate.slices") from error
+    if isinstance(found, pd.Series) and isinstance(found.dtype, pd.BooleanDtype):
+        return found.to_numpy(dtype=bool, na_value=False)
     if not isinstance(found, pd.Series) or found.dtype != bool:
         raise ValueError(f"slice {name!r}: {query!r} is not true or false for each row; change gate.slices")
     return found.to_numpy()

@@ -112,9 +112,9 @@ def _test(
         champion=comparison.champion,
         challenger=comparison.challenger,
         gain=comparison.gain,
-        standard_error=_finite(comparison.standard_error),
-        lower=_finite(lower),
-        upper=_finite(upper),
+        standard_error=finite(comparison.standard_error),
+        lower=finite(lower),
+        upper=finite(upper),
         margin=margin,
         p_value=p_value,
         p_failure=p_failure,
@@ -125,5 +125,6 @@ def _test(
     )
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """The number, or None for one that no file of JSON can hold."""
     return value if math.isfinite(value) else None

@@ -30,6 +30,7 @@ MINIMAL: dict[str, Any] = {
 }
 AUC = {"metric": "auc", "margin": 0.1}
 Load = Callable[[dict[str, Any]], Project]
+IN_ITS_UNIT = {"min_gain": 1, "anchor_margin": 2, "plausible_gain": None}
 
 
 @pytest.fixture
@@ -234,6 +235,18 @@ def test_a_wrong_value_is_told_with_its_place_and_what_was_expected(load_gate: L
     assert refused(load_gate, values).startswith(expected)
 
 
+def test_a_primary_metric_other_than_log_loss_has_its_margins_in_its_own_unit(load_gate: Load) -> None:
+    assert refused(load_gate, {"primary": {"metric": "brier"}, "min_gain": 0.001}) == (
+        "  gate: primary is brier; set anchor_margin, plausible_gain in its unit (the defaults are nats of log loss)"
+    )
+    assert load_gate({"primary": {"metric": "brier"}} | IN_ITS_UNIT).gate.min_gain == 1
+
+
+def test_robustness_that_asks_nothing_is_refused(load_gate: Load) -> None:
+    nothing = {"robustness": {"missing_share": 0, "noise": 0, "margin": 0.1}}
+    assert "missing_share and noise are both 0, which asks nothing" in refused(load_gate, nothing)
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -241,7 +254,7 @@ def test_a_wrong_value_is_told_with_its_place_and_what_was_expected(load_gate: L
         {"fairness": [{"column": "nope", "calibration": 0.1}]},
         {"groups": "nope"},
         {"guardrails": [{"metric": "expected_value", "margin": 0.1, "init_args": {"column": "nope"}}]},
-        {"primary": {"metric": "expected_value", "init_args": {"column": "nope"}}},
+        {"primary": {"metric": "expected_value", "init_args": {"column": "nope"}}} | IN_ITS_UNIT,
     ],
     ids=lambda values: next(iter(values)),
 )
@@ -268,6 +281,7 @@ def test_everything_that_a_gate_can_ask_for_loads_and_survives_json(load_gate: L
     project = load_gate(
         {
             "primary": {"metric": "brier"},
+            "min_gain": 0.001,
             "guardrails": [
                 AUC,
                 {"metric": "log_loss", "relative_margin": 0},
@@ -300,7 +314,7 @@ def test_what_is_left_out_asks_for_no_more_than_what_is_documented() -> None:
     assert plain.primary == MetricRef(metric="log_loss")
     assert [(each.metric, each.margin, each.relative_margin) for each in plain.guardrails] == [
         ("auc", 0.01, None),
-        ("calibration_error", 0.02, None),
+        ("squared_calibration_error", 0.0004, None),
     ]
     assert (plain.alpha, plain.min_gain, plain.anchor_margin, plain.plausible_gain) == (0.05, 0.002, 0.02, 0.1)
     assert (plain.budget.rule, plain.budget.ceiling) == ("fixed", None)

@@ -15,6 +15,7 @@ from prefect import Flow
 from prefect.cli.deploy._models import DeploymentConfig, PrefectYamlModel, RawScheduleConfig, WorkPoolConfig
 from prefect.cli.deploy._triggers import DeploymentTriggerAdapter
 from prefect.client.schemas.schedules import construct_schedule
+from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.importtools import import_object
 from prefect.utilities.schema_tools import validate
@@ -27,6 +28,9 @@ ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
 EVENT = {"verdict": "concept_change", "as_of": "2013-05-10T05:00:00+00:00"}
+BY_HAND = {
+    "override": {"version": "20130501-0123456789", "answer": "refused", "by": "Ada", "reason": "odd scores at night"}
+}
 
 each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
 
@@ -55,6 +59,15 @@ def flows_in_the_folder() -> set[str]:
     return paths
 
 
+def _schema(deployment: dict[str, Any]) -> dict[str, Any]:
+    """What the server checks the parameters of a run against."""
+    return parameter_schema(flow_of(deployment)).model_dump()
+
+
+def _without(parameters: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in parameters.items() if key != name}
+
+
 def names(model: type[Any]) -> set[str]:
     """Every key that a pydantic model reads."""
     return set(model.model_fields) | {field.alias for field in model.model_fields.values() if field.alias}
@@ -67,7 +80,7 @@ def triggers() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 def runs(deployment: dict[str, Any]) -> list[dict[str, Any]]:
     """The parameters of each way in which a run of this deployment begins: by hand, by schedule, by event."""
     overrides: list[dict[str, Any]] = [
-        {},
+        BY_HAND.get(flow_of(deployment).name, {}),
         *(schedule.get("parameters", {}) for schedule in deployment.get("schedules", ())),
     ]
     overrides += [rendered(trigger["parameters"]) for trigger in deployment.get("triggers", ())]
@@ -134,7 +147,29 @@ def test_every_way_to_start_a_run_has_parameters_that_its_flow_and_the_server_ac
     flow = flow_of(deployment)
     for parameters in runs(deployment):
         assert flow.validate_parameters(parameters)["project"] == load(deployment["parameters"]["project"])
-        assert validate(parameters, parameter_schema(flow).model_dump()) == []
+        assert validate(parameters, _schema(deployment)) == []
+
+
+@each_deployment
+def test_what_a_person_must_give_is_required_by_the_form_and_by_nothing_that_starts_alone(
+    deployment: dict[str, Any],
+) -> None:
+    required = set(parameter_schema(flow_of(deployment)).required) - set(deployment["parameters"])
+    assert required == set(BY_HAND.get(flow_of(deployment).name, {}))
+    assert not required or not {"schedules", "triggers"} & set(deployment)
+    for name in required:
+        [error] = validate(deployment["parameters"] | _without(BY_HAND["override"], name), _schema(deployment))
+        assert repr(name) in error.message
+
+
+def test_the_form_of_an_override_offers_its_two_answers_and_no_third() -> None:
+    [deployment] = [each for each in DEPLOYMENTS if flow_of(each).name == "override"]
+    schema = parameter_schema(flow_of(deployment))
+    assert schema.properties["answer"]["enum"] == ["promoted", "refused"]
+    third = deployment["parameters"] | BY_HAND["override"] | {"answer": "rejected"}
+    assert validate(third, schema.model_dump()) != []
+    with pytest.raises(ParameterTypeError, match="'promoted' or 'refused'"):
+        flow_of(deployment).validate_parameters(third)
 
 
 @pytest.mark.parametrize("text", ["2013-05-10", "2013-05-10T00:00:00Z", "2013-05-09T20:00:00-04:00"])

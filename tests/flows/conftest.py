@@ -25,6 +25,7 @@ from prefect.settings import (
 )
 
 from configs.schema import Project, load
+from models.registry.log import Entry
 from models.registry.registry import Registry
 from tests import own_project
 from tests.conftest import Replayed
@@ -42,6 +43,22 @@ class Own:
     def registry(self) -> Registry:
         """What the project has written."""
         return Registry.open(self.folder / ".perennial", self.project.name)
+
+    def having(self, *overrides: str) -> Project:
+        """The project with values of its YAML changed: `having("gate.alpha=0.01")`."""
+        return load(self.folder / "churn.yaml", overrides)
+
+    def decisions(self) -> list[Entry]:
+        """The entries that decide something, oldest first."""
+        return [entry for entry in self.registry.log.read().entries if entry.kind != "registered"]
+
+    def rewrite(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        """Change every row of the source, all files taken together."""
+        paths = sorted((self.folder / "rows").iterdir())
+        rows = change(pd.concat([pd.read_parquet(path) for path in paths]).sort_values("event_time"))
+        for path in paths:
+            path.unlink()
+        rows.to_parquet(paths[0], index=False)
 
     def forget_after(self, num_entries: int) -> None:
         """Cut the log after so many entries: a moment of the replay at which there was no more."""

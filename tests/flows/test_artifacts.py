@@ -51,16 +51,20 @@ def test_a_retrain_leaves_its_decision_as_a_table_and_a_link(own: Own, prefect_h
     run, entry = FlowRun(prefect_here, str(state.state_details.flow_run_id)), state.result()
     assert run.facts["name"] == "retrain-churn"
     artifacts = run.artifacts()
-    assert set(artifacts) == {"churn-decision", "churn-decision-page"}
+    assert set(artifacts) == {"churn-decision", "churn-decision-page", "churn-decision-report"}
+    assert entry.reason.split(":")[0] in artifacts["churn-decision-report"]["data"]
     table = json.loads(artifacts["churn-decision"]["data"])
     assert [row["metric"] for row in table] == [
         "log loss (nats)",
         "AUC",
-        "calibration error",
+        "squared calibration error",
+        "log loss (nats)",
     ]
+    assert table[-1]["rows"].startswith("all rows, against the first champion ")
     assert artifacts["churn-decision"]["description"] == f"**{entry.kind}** as of 2025-05-25: {entry.reason}"
     assert f"decision-{entry.sequence:08}.html" in artifacts["churn-decision-page"]["data"]
-    expected = ["begin", "ingest", "inspect", "object_to", "train", "decide", "publish_decision", "write_decision"]
+    judging = ["ingest", "inspect", "foresee", "object_to", "train", "decide"]
+    expected = ["begin", *judging, "publish_decision", "write_decision"]
     assert _eventually(lambda: run.tasks() == expected), run.tasks()
 
 

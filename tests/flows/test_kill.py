@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from models.registry import history
 from models.registry.log import Entry, State
 from models.registry.registry import Registry
 from tasks.step import build_network
@@ -46,6 +48,7 @@ def test_a_replay_killed_at_ten_random_instants_ends_like_an_undisturbed_one(
     assert max(Counter((entry.attempt, entry.kind == "registered") for entry in state.entries).values()) == 1
     _check_versions(folder, killed, state)
     _check_predictions(killed, undisturbed)
+    _check_rows_and_records(killed, undisturbed)
     assert _pages(folder / ".perennial") == _pages(replayed.storage)
     assert ended.stdout == replayed.run.stdout
 
@@ -99,6 +102,17 @@ def _check_predictions(killed: Registry, undisturbed: Registry) -> None:
         assert batch == undisturbed.predictions.describe(start)
         assert rows.equals(expected)
         assert rows["id"].is_unique
+
+
+def _check_rows_and_records(killed: Registry, undisturbed: Registry) -> None:
+    names = history.holdouts(killed.log.read())
+    assert names == history.holdouts(undisturbed.log.read())
+    for name in names:
+        assert killed.holdouts.read(name).equals(undisturbed.holdouts.read(name))
+    records = sorted(killed.storage.local_path("reports/churn").glob("decision-*.json"))
+    assert len(records) == len(names)
+    for record in records:
+        assert json.loads(record.read_text())
 
 
 def _pages(storage: Path) -> set[str]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from configs.schema import Project, load
 from flows.replay import replay
 from flows.retrain import retrain
 from tasks.decide import begin, decide
+from tasks.foresee import foresee
 from tasks.ingest import ingest
 from tasks.train import train
 from tests import own_project
@@ -19,13 +19,9 @@ pytestmark = pytest.mark.slow
 AS_OF = day("2025-05-25")
 
 
-def _with(own: Own, *overrides: str) -> Project:
-    return load(own.folder / "churn.yaml", overrides)
-
-
 def test_a_network_of_another_shape_is_trained_from_scratch(own: Own, prefect_here: Shell) -> None:
     own.add_rows(own_project.later_customers())
-    entry = retrain(_with(own, "training.network.init_args.hidden=32"), as_of=AS_OF)
+    entry = retrain(own.having("training.network.init_args.hidden=32"), as_of=AS_OF)
     assert entry.evidence["training"]["recipe"] == "scratch"
     assert own.registry.versions.lineage(entry.version)["parent"] is None
 
@@ -35,7 +31,7 @@ def test_another_feature_is_learned_from_scratch(own: Own, prefect_here: Shell) 
     for path in (own.folder / "rows").iterdir():
         rows = pd.read_parquet(path)
         rows.assign(tenure=rows["age"] / 2).to_parquet(path, index=False)
-    entry = retrain(_with(own, "data.numbers=[age, usage, tenure]"), as_of=AS_OF)
+    entry = retrain(own.having("data.numbers=[age, usage, tenure]"), as_of=AS_OF)
     assert entry.evidence["training"]["recipe"] == "scratch"
 
 
@@ -52,17 +48,19 @@ def test_a_challenger_is_not_judged_on_its_own_training_rows_when_the_holdout_is
 ) -> None:
     own.add_rows(own_project.later_customers())
     attempt = begin.fn(own.project, AS_OF, "manual")
-    challenger = train.fn(
+    [challenger] = train.fn(
         own.project, ingest.fn(own.project, attempt.champion, AS_OF), attempt.champion, attempt.id, AS_OF
     )
-    wider = _with(own, "gate.holdout_days=18")
-    entry = decide.fn(wider, attempt, ingest.fn(wider, attempt.champion, AS_OF), challenger)
+    wider = own.having("gate.holdout_days=18")
+    snapshot = ingest.fn(wider, attempt.champion, AS_OF)
+    entry = decide.fn(wider, attempt, snapshot, [challenger], foresee.fn(wider, snapshot, attempt.champion))
     assert entry.kind == "inconclusive"
     assert f"were used to train {challenger}" in entry.reason
+    assert not entry.evidence["judgement"]["tests"]
 
 
 def test_a_replay_in_which_no_model_passes_ends_with_the_reason(fresh: Own, prefect_here: Shell) -> None:
-    project = _with(fresh, "gate.first_min_auc=0.99", "schedule.end=2025-03-20")
+    project = fresh.having("gate.first.min_auc=0.99", "schedule.end=2025-03-20")
     with pytest.raises(ValueError, match=r"no model of churn passed the gate in the whole replay: The challenger"):
         replay(project)
     kinds = [entry.kind for entry in fresh.registry.log.read().entries]

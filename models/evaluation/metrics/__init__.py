@@ -1,6 +1,6 @@
 """Metrics as a value and the influence of each row on it; `catalogue.metric` makes one by its name."""
 
-from models.evaluation.metrics.calibration import calibration_error
+from models.evaluation.metrics.calibration import calibration_error, squared_calibration_error
 from models.evaluation.metrics.catalogue import (
     ACCURACY,
     AUC,
@@ -18,6 +18,7 @@ from models.evaluation.metrics.catalogue import (
     R2,
     RECALL,
     RMSE,
+    SQUARED_CALIBRATION_ERROR,
 )
 from models.evaluation.metrics.metric import Measured, Metric, Sample, Task, Undefined
 from models.evaluation.metrics.proper import brier, log_loss
@@ -40,6 +41,7 @@ __all__ = [
     "R2",
     "RECALL",
     "RMSE",
+    "SQUARED_CALIBRATION_ERROR",
     "Measured",
     "Metric",
     "Sample",
@@ -50,4 +52,5 @@ __all__ = [
     "brier",
     "calibration_error",
     "log_loss",
+    "squared_calibration_error",
 ]

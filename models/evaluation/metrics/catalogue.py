@@ -54,6 +54,9 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
     "r2": (_Kind(regression.r2, "R2", "higher", REGRESSION),),
     "recall": (_Kind(decisions.recall, "recall", "higher", CLASSES, (1,)),),
     "rmse": (_Kind(regression.rmse, "RMSE", "lower", REGRESSION),),
+    "squared_calibration_error": (
+        _Kind(calibration.squared_calibration_error, "squared calibration error", "lower", CLASSES),
+    ),
     "top_k": (_Kind(decisions.top_k, "top-{k} accuracy", "higher", MULTICLASS),),
 }
 
@@ -159,6 +162,7 @@ PRECISION = metric("precision")
 R2 = metric("r2")
 RECALL = metric("recall")
 RMSE = metric("rmse")
+SQUARED_CALIBRATION_ERROR = metric("squared_calibration_error")
 
 METRICS: dict[str, Metric] = {
     name: metric(name) for name, kinds in _KINDS.items() if any(_fits(kind.arguments, {}) for kind in kinds)

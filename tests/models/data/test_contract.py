@@ -67,7 +67,10 @@ def test_what_comes_back_has_the_named_columns_alone_in_order_and_types() -> Non
     ("change", "message"),
     [
         (lambda t: t.drop(columns="late"), "the source has no column 'late'; it has id, event_time, distance, carrier"),
-        (lambda t: t.drop(columns="carrier"), r"no column 'carrier'.*Change data\.label, data\.numbers or"),
+        (
+            lambda t: t.drop(columns="carrier"),
+            r"no column 'carrier'.*Change data\.label, data\.numbers, data\.categories or",
+        ),
         (lambda t: t.iloc[::-1], "rows are not in time order: id='flight-38' at .* follows .*; sort the source by 'ev"),
         (lambda t: t.assign(id="same"), "39 rows repeat an id, first id='same'; ids must be unique, or set data.id"),
         (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.evaluation.comparison import Paired, against_number, compare
 from models.evaluation.groups import Grouping, by_key, ladder
-from models.evaluation.metrics import ACCURACY, AUC, BRIER, LOG_LOSS, METRICS, RMSE, Metric, Sample, Task
+from models.evaluation.metrics import ACCURACY, BRIER, LOG_LOSS, METRICS, RMSE, Metric, Sample, Task
 from models.evaluation.metrics.catalogue import metric
 from models.evaluation.spread import sign_flip
 

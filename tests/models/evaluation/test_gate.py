@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 from dataclasses import replace
 
@@ -462,7 +464,35 @@ def test_of_several_challengers_the_answer_is_about_the_largest_proven_gain() ->
     assert [each.answer for each in (good, better, worse)] == ["promoted", "promoted", "rejected"]
     assert best([good, better, worse, open_, nothing]) == 1
     assert best([worse, good]) == 1
-    assert best([worse, nothing]) == 1
+    assert best([nothing, worse, open_]) == 2
+    assert best([nothing, worse]) == 1  # what was tested comes first
+    assert best([nothing, nothing]) == 0
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_one_day_that_holds_all_of_a_class_shows_nothing_and_says_so(label: float) -> None:
+    paired = pair(0.25, 0.0)
+    on_one_day = np.where(paired.grouping.ways[0] == 3, label, 1 - label)
+    paired = replace(paired, labels=on_one_day)
+    judgement = judge(paired, Rules(AUC, 0.05, 0.0, (NoWorse(AUC, margin=0.01),)))
+    assert (judgement.answer, judgement.champion_error) == ("inconclusive", None)
+    assert "one group holds all rows of a class" in judgement.reason
+    assert "can show nothing" not in " ".join([judgement.reason, *judgement.would_change])
+    assert judgement.would_change == (
+        "One group holds all rows of a class.",
+        "AUC: one group holds all rows of a class.",
+    )
+    json.dumps(dataclasses.asdict(judgement), allow_nan=False)
+
+
+def test_a_gain_that_is_real_and_too_small_is_told_as_such() -> None:
+    paired = pair(0.25, 0.0)
+    gain = compare(LOG_LOSS, paired).gain
+    judgement = judge(paired, Rules(LOG_LOSS, 0.05, gain + 1e-6))
+    first = judgement.tests[0]
+    assert first.verdict == "open" and first.p_value is not None and first.p_value <= 0.05
+    said = f"The challenger is better, but not shown to be so by the {gain + 1e-6:.4f} worth having: gain in log loss"
+    assert judgement.reason.startswith(said)
 
 
 def test_a_reason_names_three_broken_guardrails_and_counts_the_rest() -> None:

@@ -157,11 +157,46 @@ def test_negative_flips_are_rows_that_only_the_champion_gets_right() -> None:
     # Two of eight: a positive that was called so and is no more, and a negative that is called positive now.
     assert (test.challenger, test.gain, test.margin) == (0.25, -0.25, 0.5)
     assert test.standard_error == pytest.approx(np.sqrt(0.25 * 0.75 / 39))
-    assert test.p_value == pytest.approx(stats.t.sf(0.25 / np.sqrt(0.25 * 0.75 / 39), 39))
+    assert stats.t.sf(0.25 / np.sqrt(0.25 * 0.75 / 39), 39) < stats.binom.cdf(10, 40, 0.5) == test.p_value
     assert test.verdict == "holds"
     assert only(NegativeFlips(largest=0.1).tests(paired, 0.05)).verdict == "fails"
     assert only(NegativeFlips(largest=0.26).tests(paired, 0.05)).verdict == "open"
     assert test.title == "negative flips"
+
+
+def flipped(num_flips: int, num_rows: int) -> Paired:
+    """A champion that is always right, and a challenger that is wrong in some rows, far from one another."""
+    places = np.linspace(0, num_rows - 1, num_flips).astype(int)
+    challenger = np.full(num_rows, 0.9)
+    challenger[places] = 0.1
+    return Paired(np.ones(num_rows), np.full(num_rows, 0.9), challenger, by_key(np.arange(num_rows) % 40, "days"))
+
+
+@pytest.mark.parametrize(("num_flips", "verdict"), [(0, "open"), (1, "open"), (60, "fails")])
+def test_rare_flips_hold_only_when_so_few_are_unlikely_at_the_limit(num_flips: int, verdict: str) -> None:
+    test = only(NegativeFlips(largest=0.005).tests(flipped(num_flips, 500), 0.05))
+    assert test.verdict == verdict
+    assert test.p_value is not None and test.p_value >= stats.binom.cdf(num_flips, 500, 0.005)
+    assert test.lower is not None and test.lower <= -0.005
+    assert not test.is_equivalent
+
+
+def test_no_flip_in_enough_rows_holds_and_its_interval_says_so() -> None:
+    test = only(NegativeFlips(largest=0.005).tests(flipped(0, 1_000), 0.05))
+    assert test.verdict == "holds"
+    assert test.p_value == pytest.approx(0.995**1_000)
+    assert test.lower == pytest.approx(0.05 ** (1 / 1_000) - 1)
+    assert only(NegativeFlips(largest=0.5).tests(flipped(60, 60), 0.05)).verdict == "fails"
+    assert only(NegativeFlips(largest=0.0).tests(flipped(0, 1_000), 0.05)).verdict == "open"
+
+
+def test_rare_flips_at_the_limit_are_seldom_shown_to_be_fewer() -> None:
+    random, held = np.random.default_rng(0), 0
+    for _ in range(300):
+        challenger = np.where(random.random(1_000) < 0.005, 0.1, 0.9)
+        paired = Paired(np.ones(1_000), np.full(1_000, 0.9), challenger, by_key(np.arange(1_000) % 40, "days"))
+        held += only(NegativeFlips(largest=0.005).tests(paired, 0.05)).verdict == "holds"
+    assert held / 300 <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 300)
 
 
 def test_negative_flips_of_few_days_are_flipped_as_what_they_cost() -> None:

@@ -46,14 +46,15 @@ def test_a_row_right_at_the_threshold_is_called_positive() -> None:
 
 @given(rows=st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=40))
 @settings(deadline=None)
-def test_the_shares_called_wrong_are_compared_as_they_are(rows: list[tuple[bool, float, float]]) -> None:
+def test_what_may_not_be_lost_is_what_the_champion_now_calls_right(rows: list[tuple[bool, float, float]]) -> None:
     labels, champion, challenger = (np.array(values, dtype=float) for values in zip(*rows, strict=True))
     test = regression(labels, champion, challenger, threshold=0.5, margin=0.05)
-    before, after = (wrong(labels, scores, 0.5).mean() for scores in (champion, challenger))
-    assert (test.champion, test.challenger, test.margin) == (before, after, min(before + 0.05, 1.0))
-    assert (test.verdict == "holds") == (after <= before + 0.05)
+    was_right = ~wrong(labels, champion, 0.5)
+    lost = wrong(labels, challenger, 0.5)[was_right].mean() if was_right.any() else 0.0
+    assert (test.champion, test.challenger, test.margin) == (0.0, lost, 0.05)
+    assert (test.verdict == "holds") == (lost <= 0.05)
     assert test.kind == "limit" and test.p_value is None
-    assert f"{len(rows)} rows" in test.note
+    assert f"{was_right.sum()} of {len(rows)} rows right" in test.note
 
 
 def test_a_model_against_itself_holds_without_any_margin() -> None:
@@ -62,6 +63,20 @@ def test_a_model_against_itself_holds_without_any_margin() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "verdict"), [(0.5, "holds"), (0.65, "fails")])
-def test_the_threshold_of_the_project_decides_what_is_wrong(threshold: float, verdict: str) -> None:
+def test_the_threshold_of_the_project_decides_what_is_right(threshold: float, verdict: str) -> None:
     labels = np.ones(10)
     assert regression(labels, np.full(10, 0.7), np.full(10, 0.6), threshold, margin=0.05).verdict == verdict
+
+
+def test_rows_that_the_champion_still_calls_wrong_ask_nothing() -> None:
+    labels = np.ones(10)
+    test = regression(labels, np.full(10, 0.2), np.full(10, 0.1), 0.5, margin=0.0)
+    assert (test.verdict, test.challenger) == ("holds", 0.0)
+    assert "0 of 10 rows right" in test.note
+
+
+def test_a_relapse_is_a_share_of_what_was_learned_and_not_of_all_rows() -> None:
+    champion = np.array([0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
+    challenger = np.array([0.9, 0.1, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9])
+    test = regression(np.ones(10), champion, challenger, 0.5, margin=0.4)
+    assert (test.verdict, test.challenger) == ("fails", 0.5), "however much it gains elsewhere"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -87,8 +89,11 @@ def test_no_group_to_compare_or_no_level_left_shows_nothing(num_groups: int, lev
 
 def test_rows_are_missing_until_there_are_enough() -> None:
     seen = outlook(champion_error=0.1, num_rows=1_000, num_groups=40, level=0.05, ratios=[0.3])
-    needed = rows_needed(0.03, 1_000, 0.02, 0.05)
-    assert seen.rows_missing(0.02) == needed - 1_000 > 0
+    # The smallest gain falls with the root of the rows; with groups as few as now, and so a t above the normal's.
+    assert seen.smallest_gain is not None
+    assert seen.rows_missing(0.02) == math.ceil(1_000 * (seen.smallest_gain / 0.02) ** 2) - 1_000
+    assert seen.rows_missing(0.02) > rows_needed(0.03, 1_000, 0.02, 0.05) - 1_000 > 0
+    assert seen.rows_missing(seen.smallest_gain * 0.999) > 0, "who is told to wait is told for how many"
     assert seen.rows_missing(1.0) == 0
 
 
@@ -106,3 +111,9 @@ def test_what_could_be_shown_grows_with_the_holdout_and_the_level() -> None:
         for num_groups, level in ((20, 0.01), (20, 0.05), (200, 0.01))
     )
     assert looser < base and more_groups < base  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("champion_error", [float("inf"), float("nan"), None])
+def test_an_error_that_is_not_known_shows_nothing(champion_error: float | None) -> None:
+    seen = outlook(champion_error, 1_000, 40, 0.05, [])
+    assert (seen.standard_error, seen.smallest_gain, seen.rows_missing(0.01)) == (None, None, None)

@@ -16,7 +16,7 @@ from models.evaluation.guardrails import NoWorse
 from models.evaluation.holm import holm_levels
 from models.evaluation.metrics import AUC, LOG_LOSS
 from models.evaluation.minima import Minima
-from models.evaluation.slices import Slice, Slices, by_query, by_range, by_value
+from models.evaluation.slices import Slice, Slices, by_query, by_range, by_value, too_rare
 from models.evaluation.testing import Test
 
 NUM_ROWS = 1_200
@@ -166,6 +166,11 @@ def test_rare_values_are_judged_together() -> None:
     assert [each.name for each in own] == ["carrier=UA"]
     assert rest.name == "carrier=other values"
     assert rest.rows.tolist() == [False] * 6 + [True] * 3
+    assert [each.is_rest for each in (*own, rest)] == [False, True]
+    assert too_rare("carrier", current, current, min_rows=3) == ("carrier=AA", "carrier=B6", "carrier=DL")
+    assert too_rare("carrier", current, current, min_rows=1) == ()
+    many_before = pd.Series(["AA"] * 2 + ["B6"])
+    assert too_rare("carrier", current, many_before, min_rows=3) == ("carrier=DL",)
     assert [each.name for each in by_value("carrier", current, current, min_rows=4)] == ["carrier=UA"]
 
 
@@ -209,6 +214,50 @@ def test_ranges_begin_at_their_edges_and_expect_what_was_there_before() -> None:
     assert middle.rows.tolist() == [False, True, True, False]
     assert high.rows.tolist() == [False, False, False, True]
     assert [each.expected for each in (low, middle, high)] == [2.0, 1.0, 1.0]
+
+
+def test_rows_without_a_number_are_a_range_of_their_own() -> None:
+    current, before = pd.Series([1.0, np.nan, 20.0, np.nan]), pd.Series([1.0, np.nan])
+    low, high, missing = by_range("distance", [10], current, before)
+    assert [each.rows.tolist() for each in (low, high, missing)] == [
+        [True, False, False, False],
+        [False, False, True, False],
+        [False, True, False, True],
+    ]
+    assert (missing.name, missing.expected) == ("distance missing", 2.0)
+    assert len(by_range("distance", [10], current, before, min_missing=3)) == 2
+    assert len(by_range("distance", [10], current.fillna(0), before)) == 3  # they ought to be there
+    assert len(by_range("distance", [10], current.fillna(0), before.fillna(0))) == 2
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "float64", object, "category"])
+def test_nullable_numbers_are_sliced_as_others(kind: str) -> None:
+    current = pd.Series(pd.array([5, None, 15, 25], dtype="Int64")).astype(kind)
+    *ranges, missing = by_range("stops", [10, 20], current, current)
+    assert [each.rows.tolist() for each in (*ranges, missing)] == np.eye(4, dtype=bool)[[0, 2, 3, 1]].tolist()
+    assert all(each.rows.dtype == bool and each.expected == 1 for each in (*ranges, missing))
+    values = by_value("stops", current, current, min_rows=1)
+    assert np.sum([each.rows for each in values], axis=0).tolist() == [1, 1, 1, 1]
+    assert values[-1].name == "stops=missing" and values[-1].rows.tolist() == [False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [(["a", None], "text"), ([1, "2"], "text"), (pd.to_datetime(["2025-01-01"]), "values of the kind datetime")],
+)
+@pytest.mark.parametrize("kind", [None, "category"])
+def test_ranges_are_of_numbers_only(values: list[object], held: str, kind: str | None) -> None:
+    message = f"^gate.slices: edges need a column of numbers, and carrier holds {held}"
+    with pytest.raises(ValueError, match=message):
+        by_range("carrier", [10], pd.Series(values, dtype=kind), pd.Series([1.0]))
+    with pytest.raises(ValueError, match=message):
+        by_range("carrier", [10], pd.Series([1.0]), pd.Series(values, dtype=kind))
+
+
+def test_a_column_without_any_number_is_missing_throughout() -> None:
+    nothing = pd.Series([None, None], dtype=object)
+    *_, missing = by_range("stops", [10], nothing, pd.Series([], dtype=float))
+    assert (missing.rows.tolist(), missing.expected) == ([True, True], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -269,10 +318,19 @@ def test_a_query_answers_yes_or_no_for_each_row(query: str) -> None:
     pd.testing.assert_frame_equal(FRAME, before)
 
 
-def test_a_query_is_asked_of_frames_with_missing_answers_openly() -> None:
-    frame = pd.DataFrame({"is_late": pd.array([True, None], dtype="boolean")})
-    with pytest.raises(ValueError, match="is not true or false for each row"):
-        by_query("some", "is_late", frame, frame)
+@pytest.mark.parametrize("query", ["is_late", "stops > 1", "stops.isna() or stops > 1"])
+def test_a_missing_answer_is_no(query: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "is_late": pd.array([True, None, False, False], dtype="boolean"),
+            "stops": pd.array([2, None, 1, 0], dtype="Int64"),
+        }
+    )
+    found = by_query("some", query, frame, frame.iloc[:2])
+    is_first = [True, "isna" in query, False, False]
+    assert found.rows.tolist() == is_first
+    assert found.rows.dtype == bool
+    assert found.expected == 4 * sum(is_first) / 2
 
 
 def test_nothing_broken_is_told_without_a_correction() -> None:

@@ -26,9 +26,12 @@ CASES = [
     for task in case.tasks
     if task != "multiclass" or case.label != "F1 at 0.4"
 ]
+WITHOUT_BIAS = ("squared_calibration_error",)  # no function of the shares of rows alone: copies change it
+PLAIN = [case for case in CASES if case.values[0].name not in WITHOUT_BIAS]  # type: ignore[union-attr]
 MEANS = ("accuracy", "log_loss", "brier", "top_k", "expected_value", "mae", "pinball")
 RANGES = {
     "log_loss": (0, 16.2),
+    "squared_calibration_error": (-0.1, 1),
     "brier": (0, 2),
     "expected_value": (-30, 30),
     "mcc": (-1, 1),
@@ -64,7 +67,7 @@ def influence_by_copies(case: Metric, sample: Sample, copies: int) -> np.ndarray
     return (np.array(with_one_more) - np.array(with_one_less)) * len(rows) / 2
 
 
-@pytest.mark.parametrize(("case", "task"), CASES)
+@pytest.mark.parametrize(("case", "task"), PLAIN)
 def test_the_influence_of_a_row_is_the_derivative_in_its_weight(case: Metric, task: str) -> None:
     sample = MAKE[task](36, 4)
     measured = case.measure(sample)
@@ -99,7 +102,7 @@ def test_rows_in_another_order_take_their_influence_with_them(case: Metric, task
     np.testing.assert_allclose(after.influence, before.influence[order], atol=1e-10)
 
 
-@pytest.mark.parametrize(("case", "task"), CASES)
+@pytest.mark.parametrize(("case", "task"), PLAIN)
 def test_copies_of_all_rows_leave_the_value_and_the_influence_as_they_are(case: Metric, task: str) -> None:
     sample = MAKE[task](60, 6)
     once, twice = case.measure(sample), case.measure(subset(sample, np.tile(np.arange(60), 2)))
