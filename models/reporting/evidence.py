@@ -129,6 +129,8 @@ class Finding:
     @property
     def _digits(self) -> int:
         """Decimals that suit the size of the numbers, the same for all of one test."""
+        if self.margin and abs(self.margin) < 0.001:  # of a squared error, say
+            return 6
         found = (self.champion, self.challenger, self.gain, self.margin)
         largest = max((abs(value) for value in found if value is not None), default=0.0)
         return 4 if largest < 10 else 2 if largest < 1000 else 0

@@ -70,16 +70,10 @@ def shown(text: str, missing: str = "not known") -> str | Markup:
 def decimals(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A number with so many decimals, a dash when there is none.
 
-    Four decimals are six for what is so small that they would show one digit of it, such as a squared error.
-
-    >>> decimals(0.01, 4, sign="+"), decimals(0.00037, 4), decimals(None)
-    ('+0.0100', '0.000370', '–')
+    >>> decimals(0.01, 4, sign="+"), decimals(None)
+    ('+0.0100', '–')
     """
-    if not _is_number(value):
-        return DASH
-    assert value is not None
-    is_tiny = digits == 4 and 0 < abs(value) < 0.001
-    return f"{value:{sign},.{digits + 2 * is_tiny}f}".replace("-", MINUS)
+    return f"{value:{sign},.{digits}f}".replace("-", MINUS) if _is_number(value) else DASH
 
 
 def number(value: float | None, digits: int = 3, missing: str = "not known") -> str | Markup:
