@@ -163,4 +163,9 @@ def against_number(metric: Metric, paired: Paired, number: float) -> Comparison:
 
 
 def _within(metric: Metric, paired: Paired) -> Within | None:
-    return Within(paired.labels, metric.within) if metric.within and paired.task == "binary" else None
+    if not metric.within or paired.task == "regression":
+        return None
+    if paired.task == "binary":
+        return Within(paired.labels, metric.within)
+    num_classes = paired.champion.shape[1]  # a mean over all classes, each of which may be few rows
+    return Within(paired.labels, tuple(range(num_classes)), num_classes)

@@ -17,10 +17,11 @@ WIDEST = 50.0  # standard errors: where the end of an interval is looked for
 
 @dataclass(frozen=True)
 class Within:
-    """Binary labels of the rows, shape (rows,), and the classes in each of which a metric is an average."""
+    """The class of each row, from 0 on, shape (rows,), and the classes in each of which a metric is an average."""
 
     labels: np.ndarray
     classes: tuple[int, ...]
+    num_classes: int = 2
 
 
 @dataclass(frozen=True)
@@ -158,10 +159,10 @@ def _sum_within(influence: np.ndarray, way: np.ndarray, within: Within) -> Group
     looks harmless. Leaving the group out moves the mean of the class by 1 / (1 - h) times as much (Miller 1974, "The
     jackknife: a review"). With 60 positives in 50 clusters the plain error is 14 % too small, and this one is right.
     """
-    num_groups = int(way.max()) + 1
-    cells = 2 * way + (within.labels == 1)
-    counts = np.bincount(cells, minlength=2 * num_groups).reshape(num_groups, 2)
-    sums = np.bincount(cells, weights=influence, minlength=2 * num_groups).reshape(num_groups, 2)
+    shape = (int(way.max()) + 1, within.num_classes)
+    cells = way * within.num_classes + within.labels.astype(int)
+    counts = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
+    sums = np.bincount(cells, weights=influence, minlength=shape[0] * shape[1]).reshape(shape)
     is_there = counts.any(axis=1)
     counts, sums = counts[is_there], sums[is_there]
     shares = counts / np.maximum(counts.sum(axis=0), 1)
