@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -69,6 +70,10 @@ class Slice(Section):
             raise ValueError("name either column (with edges, if it is a number) or query")
         if (self.edges and self.column is None) or (self.name and self.query is None):
             raise ValueError("edges belong to a column, and a name belongs to a query")
+        if not all(map(math.isfinite, self.edges)):
+            raise ValueError(
+                f"edges={list(self.edges)} are not all finite; what lies beyond the last has a slice anyway"
+            )
         if len(set(self.edges)) != len(self.edges) or list(self.edges) != sorted(self.edges):
             raise ValueError(f"edges={list(self.edges)} are not in rising order")
         return self
@@ -127,6 +132,12 @@ class Serving(Section):
     median_ms: Positive | None = Field(None, description="largest median time of a request, in milliseconds")
     p99_ms: Positive | None = Field(None, description="largest 99th percentile, in milliseconds")
     size_mb: Positive | None = Field(None, description="largest size of the weights, in megabytes")
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.median_ms is None and self.p99_ms is None and self.size_mb is None:
+            raise ValueError("no limit; set one of median_ms, p99_ms, size_mb, or leave serving out")
+        return self
 
 
 class Budget(Section):

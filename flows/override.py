@@ -17,7 +17,7 @@ from tasks.report import write_decision
 
 @flow(flow_run_name="override-{project.name}")
 def override(project: ProjectRef, version: str, answer: Word, by: str, reason: str) -> Entry:
-    """Promote or refuse a version against the gate, with your name."""
+    """Promote or refuse a version against the gate."""
     entry = say(project, f"override {flow_run.id}", VersionId(version), answer, by, reason)
     publish_decision(project, entry)
     write_decision(project, entry)

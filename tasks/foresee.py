@@ -54,7 +54,10 @@ def foresee(project: Project, snapshot: Snapshot, champion: VersionId | None) ->
     bench = set_up(project, registry, snapshot, state)
     slices_of(bench)  # a query that cannot be evaluated is told now, and not after the training
     if champion is None:
-        return Foresight(None, None, too_few(bench))
+        few = too_few(bench)
+        if not few:
+            bench.pair(bench.baseline(), bench.baseline())  # a baseline that says no probabilities is told now
+        return Foresight(None, None, few)
     spent = ledger_of(project, state)
     if objection := (spent.sentence if spent.is_exhausted else too_few(bench) or _too_small(bench)):
         return Foresight(spent, None, objection)

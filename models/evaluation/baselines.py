@@ -30,6 +30,10 @@ class LastValue:
     days: float = 1.0
     label: str = "the prediction that it goes on as in the last days"
 
+    def __post_init__(self) -> None:
+        if not self.days > 0:
+            raise ValueError(f"days={self.days}: the last days are more than 0; set gate.first.baseline")
+
     def __call__(self, seen: pd.DataFrame, rows: pd.DataFrame, label: str, time: str) -> np.ndarray:
         """Scores of `rows`, shape (rows,)."""
         latest = seen[seen[time] > seen[time].max() - pd.Timedelta(days=self.days)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -45,6 +46,12 @@ class Paired:
             )
         check(Sample(self.labels, self.champion, self.columns), self.task, "champion")
         check(Sample(self.labels, self.challenger), self.task, "challenger")
+
+    @cached_property
+    def samples(self) -> tuple[Sample, Sample]:
+        """The rows as the champion sees them, and as the challenger does."""
+        before, after = (Sample(self.labels, scores, self.columns) for scores in (self.champion, self.challenger))
+        return before, after
 
     @property
     def num_rows(self) -> int:
@@ -129,8 +136,7 @@ def compare(metric: Metric | WholeMetric, paired: Paired, handicap: float = 0.0)
     """
     if not isinstance(metric, Metric):
         return metric.compare(paired, handicap)
-    before = metric.measure(Sample(paired.labels, paired.champion, paired.columns))
-    after = metric.measure(Sample(paired.labels, paired.challenger, paired.columns))
+    before, after = (metric.measure(sample) for sample in paired.samples)
     weight = 1 - metric.sign * handicap
     gain, within = metric.sign * (after.value - weight * before.value), _within(metric, paired)
     difference = metric.sign * (after.influence - weight * before.influence)
@@ -148,7 +154,7 @@ def compare(metric: Metric | WholeMetric, paired: Paired, handicap: float = 0.0)
 
 def against_number(metric: Metric, paired: Paired, number: float) -> Comparison:
     """The challenger's own value against a fixed number instead of a champion, such as a floor."""
-    after = metric.measure(Sample(paired.labels, paired.challenger, paired.columns))
+    after = metric.measure(paired.samples[1])
     gain = metric.sign * (after.value - number)
     return Comparison(
         label=metric.label,

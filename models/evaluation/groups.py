@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -32,13 +33,18 @@ class Grouping:
     @property
     def num_groups(self) -> int:
         """Groups of the coarsest way: what there is at least."""
-        return min(_count(way) for way in self.ways)
+        return min(int(np.count_nonzero(sizes)) for sizes in self.sizes)
+
+    @cached_property
+    def sizes(self) -> tuple[np.ndarray, ...]:
+        """Rows of each group, for each way; 0 for a number that no row has."""
+        return tuple(np.bincount(way) for way in self.ways)
 
     @property
     def rows_per_group(self) -> float:
         """Median number of rows in a group of the coarsest way."""
-        coarsest = min(self.ways, key=_count)
-        return float(np.median(_sizes(coarsest))) if len(coarsest) else 0.0
+        coarsest = min(self.sizes, key=np.count_nonzero)
+        return float(np.median(coarsest[coarsest > 0])) if coarsest.any() else 0.0
 
     def take(self, rows: np.ndarray) -> Grouping:
         """The grouping of some of the rows, given as a mask or as positions; empty groups are forgotten."""
@@ -72,12 +78,3 @@ def ladder(num_rows: int) -> Grouping:
     return Grouping(
         tuple(np.minimum(positions // length, max(num_rows // length, 1) - 1) for length in lengths), "blocks of rows"
     )
-
-
-def _sizes(way: np.ndarray) -> np.ndarray:
-    sizes = np.bincount(way)
-    return sizes[sizes > 0]
-
-
-def _count(way: np.ndarray) -> int:
-    return int(np.count_nonzero(np.bincount(way))) if len(way) else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -90,7 +91,7 @@ class GroupedSpread:
     def of(cls, gain: float, influence: np.ndarray, grouping: Grouping, within: Within | None = None) -> Self:
         """From each row's influence on the gain, shape (rows,), mean 0; `within` for averages within classes."""
         if within is None:
-            return cls(gain, tuple(_sum(influence, way) for way in grouping.ways))
+            return cls(gain, tuple(map(partial(_sum, influence), grouping.ways, grouping.sizes)))
         return cls(gain, tuple(_sum_within(influence, way, within) for way in grouping.ways))
 
     @property
@@ -144,8 +145,7 @@ def _subset_sums(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def _sum(influence: np.ndarray, way: np.ndarray) -> GroupSums:
-    sizes = np.bincount(way)
+def _sum(influence: np.ndarray, way: np.ndarray, sizes: np.ndarray) -> GroupSums:
     sums = np.bincount(way, weights=influence)
     if sizes.all():
         return GroupSums(sums, sizes)

@@ -325,7 +325,7 @@ def test_what_is_left_out_asks_for_no_more_than_what_is_documented() -> None:
     assert (plain.first.min_auc, plain.first.log_loss_margin) == (0.55, 0.01)
     assert (HardRows().per_decision, HardRows().newest, HardRows().margin) == (20, 1000, 0.05)
     assert (Robustness(margin=0.1).missing_share, Robustness(margin=0.1).noise) == (0.1, 0.1)
-    assert (Serving().rows, Serving().median_ms, Serving().p99_ms, Serving().size_mb) == (1, None, None, None)
+    assert (Serving(size_mb=1).rows, Serving(size_mb=1).median_ms, Serving(size_mb=1).p99_ms) == (1, None, None)
     assert Fairness(column="carrier", calibration=0.1).margins == {"calibration": 0.1}
 
 
@@ -356,3 +356,14 @@ def test_overrides_reach_into_the_blocks_of_the_gate(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(MINIMAL | {"gate": {"guardrails": []}}))
     with pytest.raises(ValueError, match=r"--set 'gate.guardrails.0.margin=1': 'guardrails' is a value, not a block"):
         load(path, ("gate.guardrails.0.margin=1",))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"slices": [{"column": "distance", "edges": [float("nan")], "margin": 0.1}]}, "are not all finite"),
+        ({"serving": {}}, "no limit; set one of median_ms, p99_ms, size_mb"),
+    ],
+)
+def test_what_asks_nothing_is_refused(load_gate: Load, values: dict[str, Any], words: str) -> None:
+    assert words in refused(load_gate, values)

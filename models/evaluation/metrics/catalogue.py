@@ -29,9 +29,14 @@ class _Kind:
 
     @property
     def arguments(self) -> inspect.Signature:
-        """What it takes beyond labels and scores."""
+        """What a user may set: what it takes beyond labels, scores, and the order of the rows, which is ours."""
         _, _, *further = inspect.signature(self.function).parameters.values()
-        return inspect.Signature(further)
+        return inspect.Signature([parameter for parameter in further if parameter.name != "ties"])
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it can use the order of the rows that another metric has found."""
+        return "ties" in inspect.signature(self.function).parameters
 
 
 _KINDS: dict[str, tuple[_Kind, ...]] = {
@@ -119,7 +124,11 @@ def _label(kind: _Kind, arguments: dict[str, Any]) -> str:
 
 
 def _measure(name: str, kind: _Kind, arguments: dict[str, Any]) -> Callable[[Sample], Measured]:
+    ranks = kind.ranks
+
     def measure(sample: Sample) -> Measured:
+        if ranks:
+            return kind.function(sample.labels, sample.scores, **arguments, ties=sample.ties)
         if "column" not in arguments:
             return kind.function(sample.labels, sample.scores, **arguments)
         column = arguments["column"]

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+
+from models.evaluation.metrics.ties import TieGroups, tie_groups
 
 Task = Literal["binary", "multiclass", "regression"]
 
@@ -42,6 +45,11 @@ class Sample:
     labels: np.ndarray
     scores: np.ndarray
     columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def ties(self) -> TieGroups | None:
+        """The rows in the order of their scores, sorted once for every metric of ranking; binary labels only."""
+        return tie_groups(self.labels == 1, self.scores) if self.scores.ndim == 1 else None
 
 
 @dataclass(frozen=True)

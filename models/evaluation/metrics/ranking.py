@@ -6,14 +6,14 @@ Both need one sort. Rows of equal score form a tie group, and everything else is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from models.evaluation.metrics.metric import Measured, Undefined
+from models.evaluation.metrics.ties import TieGroups, tie_groups
 
 
-def auc(labels: np.ndarray, scores: np.ndarray) -> Measured:
+def auc(labels: np.ndarray, scores: np.ndarray, ties: TieGroups | None = None) -> Measured:
     """Chance that a positive scores above a negative, ties counting half; higher is better.
 
     Formula: with F0 and F1 the shares of negatives and positives that score below s, ties counting half, and pi the
@@ -25,6 +25,7 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> Measured:
     Args:
         labels: 0 or 1, or the index of the class, shape (rows,).
         scores: anything that grows with the chance of 1, shape (rows,), or one for each class, shape (rows, classes).
+        ties: the rows in their order, when somebody has sorted them already.
 
     Raises:
         Undefined: for rows of one class only.
@@ -32,10 +33,12 @@ def auc(labels: np.ndarray, scores: np.ndarray) -> Measured:
     >>> auc(np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.4, 0.35, 0.8])).value
     0.75
     """
-    return _auc(labels == 1, scores) if scores.ndim == 1 else _one_against_the_rest(_auc, labels, scores)
+    if scores.ndim == 1:
+        return _auc(labels == 1, scores, ties)
+    return _one_against_the_rest(_auc, labels, scores)
 
 
-def average_precision(labels: np.ndarray, scores: np.ndarray) -> Measured:
+def average_precision(labels: np.ndarray, scores: np.ndarray, ties: TieGroups | None = None) -> Measured:
     """Mean precision over the positives, each at its own score as the threshold; higher is better.
 
     Formula: with p(t) the share of positives among the rows that score t or more, AP = mean of p(s) over the positives,
@@ -49,6 +52,7 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> Measured:
     Args:
         labels: 0 or 1, or the index of the class, shape (rows,).
         scores: anything that grows with the chance of 1, shape (rows,), or one for each class, shape (rows, classes).
+        ties: the rows in their order, when somebody has sorted them already.
 
     Raises:
         Undefined: for rows without a positive.
@@ -57,16 +61,16 @@ def average_precision(labels: np.ndarray, scores: np.ndarray) -> Measured:
     0.8333333333333333
     """
     if scores.ndim == 1:
-        return _average_precision(labels == 1, scores)
+        return _average_precision(labels == 1, scores, ties)
     return _one_against_the_rest(_average_precision, labels, scores)
 
 
-def _auc(is_positive: np.ndarray, scores: np.ndarray) -> Measured:
+def _auc(is_positive: np.ndarray, scores: np.ndarray, ties: TieGroups | None = None) -> Measured:
     num_rows, num_positives = len(scores), int(np.count_nonzero(is_positive))
     num_negatives = num_rows - num_positives
     if not num_positives or not num_negatives:
         raise Undefined(f"AUC needs both classes; there are {num_positives} positives and {num_negatives} negatives")
-    ties = _tie_groups(is_positive, scores)
+    ties = ties or tie_groups(is_positive, scores)
     negatives = ties.sizes - ties.positives
     negatives_below = (np.cumsum(negatives) - negatives / 2) / num_negatives
     positives_below = (np.cumsum(ties.positives) - ties.positives / 2) / num_positives
@@ -80,11 +84,11 @@ def _auc(is_positive: np.ndarray, scores: np.ndarray) -> Measured:
     )
 
 
-def _average_precision(is_positive: np.ndarray, scores: np.ndarray) -> Measured:
+def _average_precision(is_positive: np.ndarray, scores: np.ndarray, ties: TieGroups | None = None) -> Measured:
     num_rows, num_positives = len(scores), int(np.count_nonzero(is_positive))
     if not num_positives:
         raise Undefined(f"average precision needs a positive; there are 0 positives and {num_rows} negatives")
-    ties = _tie_groups(is_positive, scores)
+    ties = ties or tie_groups(is_positive, scores)
     rows_from_here = num_rows - np.cumsum(ties.sizes) + ties.sizes
     precisions = (num_positives - np.cumsum(ties.positives) + ties.positives) / rows_from_here
     hazards = ties.positives / rows_from_here
@@ -92,43 +96,6 @@ def _average_precision(is_positive: np.ndarray, scores: np.ndarray) -> Measured:
     value = float(ties.positives @ precisions) / num_positives
     share = num_positives / num_rows
     return Measured(value, ties.spread(positives=(precisions + a - b - value) / share, negatives=-b / share))
-
-
-@dataclass(frozen=True)
-class _TieGroups:
-    """Rows in ascending order of their score, in groups of equal score.
-
-    Attributes:
-        order: row numbers in that order, shape (rows,).
-        is_positive: of the rows in that order, shape (rows,).
-        sizes: how many rows each group has, shape (groups,).
-        positives: how many of them are positive, shape (groups,).
-    """
-
-    order: np.ndarray
-    is_positive: np.ndarray
-    sizes: np.ndarray
-    positives: np.ndarray
-
-    def spread(self, positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-        """Give each row its group's value, one for positives and one for negatives, in the order of the rows."""
-        if len(self.sizes) < len(self.order):
-            positives, negatives = np.repeat(positives, self.sizes), np.repeat(negatives, self.sizes)
-        values = np.empty(len(self.order))
-        values[self.order] = np.where(self.is_positive, positives, negatives)
-        return values
-
-
-def _tie_groups(is_positive: np.ndarray, scores: np.ndarray) -> _TieGroups:
-    order = np.argsort(scores)
-    ordered, is_positive = scores[order], is_positive[order]
-    ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(order) - 1)
-    return _TieGroups(
-        order=order,
-        is_positive=is_positive,
-        sizes=np.diff(ends, prepend=-1),
-        positives=np.diff(np.cumsum(is_positive)[ends], prepend=0),
-    )
 
 
 def _one_against_the_rest(
