@@ -5,8 +5,9 @@
 The last line on stdout is one JSON object with the headline numbers at its top and a section for each part, which
 holds the whole table of cells; `--output` writes it to a file as well, whole or not at all. How it goes is said on
 stderr. Each part says in its docstring what is measured: `false_promotions` (challengers no better), `harmful` (worse),
-`power`, `life` (many decisions in a row), `poison` (real trainings), `speed`. Where a part was not run, its headline
-numbers are null. Simulated numbers are the same for every number of jobs; times and memory are this machine's.
+`power`, `guarded` (what guardrails cost), `life` (many decisions in a row), `poison` (real trainings), `speed`. Where a
+part was not run, its headline numbers are null. Simulated numbers are the same for every number of jobs; times and
+memory are this machine's.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ HEADLINE = {
     "false_promotions": ("false_promotion_max", "false_promotion_mean"),
     "harmful": ("harmful_promotion_max",),
     "power": ("power_ratio_min",),
+    "guarded": (),
     "life": ("life_false_promotion",),
     "poison": ("poison_promoted",),
     "speed": ("speedup_vs_bootstrap", "seconds_1e6", "extra_gib_1e6"),
@@ -56,7 +58,8 @@ def measure(
     parts: tuple[str, ...], is_quick: bool, jobs: int, earlier: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Headline numbers, the machine, and the section of each part; those that are not run are as in `earlier`."""
-    sections = {part: earlier[part] for part in PARTS if part in (earlier or {})} if earlier else {}
+    kept = earlier or {}
+    sections = {part: kept[part] for part in PARTS if part in kept}
     for part in (name for name in PARTS if name in parts):
         module = importlib.import_module(f"benchmarks.gate.{part}")  # torch only where a part needs it
         begun = time.monotonic()
