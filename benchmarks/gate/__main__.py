@@ -44,9 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     earlier = json.loads(options.keep.read_text()) if options.keep else {}
     if earlier and earlier["is_quick"] != options.quick:
-        raise SystemExit(
-            f"{options.keep} is of a {'quick' if earlier['is_quick'] else 'full'} run, and this one is not"
-        )
+        raise SystemExit(f"{options.keep} and this run are not both quick, or both full: leave out --keep")
     result = measure(tuple(options.only or PARTS), options.quick, options.jobs, earlier)
     text = json.dumps(result)
     if options.output:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.gate import curse, false_promotions, harmful, life, poison, power, speed, truth, work
+from benchmarks.gate import curse, false_promotions, guarded, harmful, life, poison, power, speed, truth, work
 from benchmarks.gate.__main__ import HEADLINE, PARTS, main, measure, write
 from benchmarks.gate.verdicts import DEFAULT, LEVEL, binary_metrics, default_gate, superiority_of
 from benchmarks.gate.worlds import AUTOCORRELATION, ROWS_PER_CLUSTER, SIGNAL, World, autocorrelated
@@ -238,7 +238,10 @@ def test_the_last_line_is_the_json_that_the_file_holds(
 
 @pytest.mark.slow
 def test_a_tiny_run_of_every_part_fills_every_headline_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(false_promotions, "QUICK", false_promotions.Size(20, (500,), (0.3,), has_other_tasks=False))
+    tiny = false_promotions.Size(20, (500,), (0.3,), has_other_tasks=False)
+    monkeypatch.setattr(false_promotions, "QUICK", tiny)
+    monkeypatch.setattr(harmful, "QUICK", tiny)
+    monkeypatch.setattr(guarded, "QUICK", guarded.Size(2))
     monkeypatch.setattr(power, "QUICK", power.Size(40, 20, 5, (power.INDEPENDENT,)))
     monkeypatch.setattr(life, "QUICK", life.Size(5))
     monkeypatch.setattr(poison, "QUICK", poison.Size(1, 1, max_epochs=1))
@@ -250,6 +253,23 @@ def test_a_tiny_run_of_every_part_fills_every_headline_number(monkeypatch: pytes
     kinds = {one["kind"] for one in result["poison"]["decisions"]}
     assert kinds == {*poison.POISONS, poison.STALE, poison.CONTROL}
     json.dumps(result, allow_nan=False)
+
+
+def test_parts_that_are_not_run_again_are_kept_and_those_that_are_replace_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(life, "QUICK", life.Size(2))
+    first = measure(("life",), is_quick=True, jobs=1)
+    (tmp_path / "earlier.json").write_text(json.dumps(first | {"guarded": {"seconds": 1.0, "cells": ["as it was"]}}))
+    main(
+        ["--quick", "--only", "life", "--jobs", "1", "--keep", f"{tmp_path}/earlier.json", "--output", f"{tmp_path}/g"]
+    )
+    found = json.loads((tmp_path / "g").read_text())
+    assert found["guarded"]["cells"] == ["as it was"]
+    assert found["life_false_promotion"] == first["life_false_promotion"]
+    assert found["seconds"] == pytest.approx(1.0 + found["life"]["seconds"], rel=0.01)
+    with pytest.raises(SystemExit, match="not both quick, or both full"):
+        main(["--only", "life", "--keep", f"{tmp_path}/earlier.json"])
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
