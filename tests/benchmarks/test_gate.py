@@ -150,6 +150,7 @@ def test_a_cell_of_which_more_than_half_was_refused_has_no_rate() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_the_number_of_jobs() -> None:
     assert life.run(life.Size(3), jobs=1) == life.run(life.Size(3), jobs=2)
 
@@ -281,6 +282,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == [path], "no half of a file is left beside it"
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_a_run_that_is_killed_leaves_the_file_of_the_run_before(tmp_path: Path) -> None:
     path = tmp_path / "gate.json"
