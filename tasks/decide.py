@@ -149,7 +149,7 @@ def _why_no_test(bench: Bench, champion: VersionId | None) -> str | None:
 def _answer(contest: Contest, level: float) -> Judgement:
     """The gate's answer, or why no test is made: that costs nothing of the budget."""
     refused = contest.challenger.id in contest.bench.state.refused
-    if why := [f"{contest.challenger.id} was refused by a person"] if refused else contest.spoilt():
+    if why := [f"{contest.challenger.id} was refused by a person"] if refused else contest.spoilt:
         return unjudged(contest.paired, f"{'; '.join(why)}.")
     return judge(contest.paired, rules_of(contest, level), counted(contest))
 

@@ -77,8 +77,7 @@ class Bench:
     @property
     def size(self) -> Size:
         """How much there is to judge by."""
-        groups, positives = self.grouping, int((self.labels == 1).sum())
-        return Size(len(self.labels), positives, groups.num_groups, groups.unit, groups.rows_per_group)
+        return Size.of(self.labels, self.grouping)
 
     @property
     def recent(self) -> pd.DataFrame:
@@ -117,6 +116,7 @@ class Contest:
         before = self.champion.model.predict(bench.holdout) if self.champion else bench.baseline()
         return bench.pair(before, self.challenger.model.predict(bench.holdout))
 
+    @cached_property
     def spoilt(self) -> list[str]:
         """Why the holdout is not unseen, in words: rows that a model was trained on, or an embargo not kept.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,20 +51,22 @@ def foresee(project: Project, snapshot: Snapshot, champion: VersionId | None) ->
     registry = registry_of(project)
     state = registry.log.read()
     bench = set_up(project, registry, snapshot, state)
-    slices_of(bench)  # a query that cannot be evaluated is told now, and not after the training
     if champion is None:
+        slices_of(bench)  # a query that cannot be evaluated is told now, and not at the second promotion
         few = too_few(bench)
         if not few:
             bench.pair(bench.baseline(), bench.baseline())  # a baseline that says no probabilities is told now
         return Foresight(None, None, few)
     spent = ledger_of(project, state)
-    if objection := (spent.sentence if spent.is_exhausted else too_few(bench) or _too_small(bench)):
+    if objection := (spent.sentence if spent.is_exhausted else too_few(bench)):
         return Foresight(spent, None, objection)
     if first := anchor_of(bench):
         anchor_scores(bench, first)  # it fails now rather than after the training
     version = load_version(registry, champion)
     scores = version.model.predict(bench.holdout)
     probe(bench, scores)
+    if small := untestable(bench, scores):
+        return Foresight(spent, None, _too_small(small))
     try:
         expected = _outlook(bench, scores, spent.next_level / _num_tests(project, version))
     except Undefined as reason:
@@ -92,45 +93,29 @@ def _num_tests(project: Project, parent: Version) -> int:
     return len(recipes(project, parent)) if project.gate.several == "holm" else 1
 
 
-def _too_small(bench: Bench) -> str | None:
-    """Why no challenger could pass, whatever it is: a slice without enough rows."""
-    small = untestable(bench)
-    if not small:
-        return None
+def _too_small(slices: list[str]) -> str:
+    """Why no challenger could pass, whatever it is."""
     return (
-        f"The holdout could not show that no slice is worse off: {', '.join(small[:3])}, where gate.min_slice_rows="
-        f"{bench.project.gate.min_slice_rows} are needed; change gate.slices if that is how it is to stay."
+        f"The holdout could not show that no slice is worse off: {'; '.join(slices[:3])}. Change gate.slices or "
+        "gate.min_slice_rows if that is how it is to stay."
     )
 
 
 def too_few(bench: Bench) -> str | None:
     """What the rows on the bench have too little of to be judged by, in words, or None."""
-    minima, num_positives = minima_of(bench.project), int((bench.labels == 1).sum())
-    num_groups, num_rows = bench.grouping.num_groups, len(bench.holdout)
-    lacking = minima.lacking(num_groups, num_positives, num_rows - num_positives)
+    minima, size, gate = minima_of(bench.project), bench.size, bench.project.gate
+    lacking = minima.lacking(size.num_groups, size.num_positives, size.num_rows - size.num_positives)
     if not lacking:
         return None
     if not bench.num_used_up:
         return f"The holdout could not show anything: {lacking}."
-    fresh = _fresh_rows(bench, num_groups, num_positives)
-    return (
-        f"{bench.num_used_up:,} of {bench.num_used_up + num_rows:,} rows of the holdout have decided "
-        f"{bench.project.gate.max_uses} times, as often as gate.max_uses allows, and the others cannot show anything: "
-        f"{lacking}. About {fresh:,} fresh labelled rows are needed."
+    fresh = minima.rows_missing(
+        size.num_rows, size.num_groups, size.num_positives, usual_group=bench.num_used_up / gate.holdout_days
     )
-
-
-def _fresh_rows(bench: Bench, num_groups: int, num_positives: int) -> int:
-    """Rows that would bring what is lacking, by what the rows at hand bring."""
-    minima, num_rows = minima_of(bench.project), len(bench.holdout)
-    per_group = num_rows / num_groups if num_groups else bench.num_used_up / bench.project.gate.holdout_days
-    share = num_positives / num_rows if num_positives else 0.5
-    return math.ceil(
-        max(
-            (minima.groups - num_groups) * per_group,
-            (minima.positives - num_positives) / share,
-            (minima.negatives - (num_rows - num_positives)) / max(1 - share, 1e-9),
-        )
+    return (
+        f"{bench.num_used_up:,} of {bench.num_used_up + size.num_rows:,} rows of the holdout have decided "
+        f"{gate.max_uses} times, as often as gate.max_uses allows, and the others cannot show anything: {lacking}. "
+        f"About {fresh:,} fresh labelled rows are needed."
     )
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 
 from configs.component import resolve
 from configs.gate import MetricRef
-from configs.gate import Slice as SliceConfig
 from configs.schema import Project
 from models.evaluation.comparison import WholeMetric
 from models.evaluation.fairness import Criterion, Fairness
@@ -63,7 +62,7 @@ def metric_of(ref: MetricRef) -> Metric | WholeMetric:
     return from_torchmetrics(resolve(str(ref.class_path)), ref.init_args, ref.better)
 
 
-def slices_of(bench: Bench) -> list[tuple[Slices, SliceConfig]]:
+def slices_of(bench: Bench) -> list[Slices]:
     """The slices of the bench's rows, block by block of the YAML, each with the test it has to pass.
 
     Raises:
@@ -80,7 +79,7 @@ def slices_of(bench: Bench) -> list[tuple[Slices, SliceConfig]]:
         else:
             cut = by_value(str(block.column), holdout[block.column], seen[block.column], gate.min_slice_rows)
         guardrail = NoWorse(metric_of(gate.primary), block.margin)
-        found.append((Slices(guardrail, tuple(cut), gate.min_slice_rows, minima_of(bench.project)), block))
+        found.append(Slices(guardrail, tuple(cut), gate.min_slice_rows, minima_of(bench.project)))
     return found
 
 
@@ -104,19 +103,15 @@ def probe(bench: Bench, scores: np.ndarray) -> None:
             raise ValueError(f"gate.guardrails: {ref.metric or ref.class_path} cannot be computed: {error}") from error
 
 
-def untestable(bench: Bench) -> list[str]:
+def untestable(bench: Bench, scores: np.ndarray) -> list[str]:
     """Slices that are too small to be tested, in words: what is missing fails closed, so nothing could be promoted."""
-    minima = minima_of(bench.project)
-    found = []
-    for slices, _ in slices_of(bench):
-        for each in slices.slices:
-            labels, num_rows = bench.labels[each.rows], int(each.rows.sum())
-            num_positives = int((labels == 1).sum())
-            groups = bench.grouping.take(each.rows).num_groups if num_rows else 0
-            lacking = minima.lacking(groups, num_positives, num_rows - num_positives)
-            if num_rows < slices.min_rows or lacking:
-                found.append(f"{each.name} has {num_rows:,} rows" + (f" ({lacking})" if lacking else ""))
-    return found
+    paired = bench.pair(scores, scores)
+    return [
+        f"{each.name} ({why})"
+        for slices in slices_of(bench)
+        for each in slices.slices
+        if (why := slices.lacking(paired, each))
+    ]
 
 
 def counted(contest: Contest) -> list[Test]:
@@ -132,7 +127,7 @@ def _guardrails(contest: Contest) -> list[Guardrail]:
         found.append(NegativeFlips(gate.negative_flips, gate.threshold))
     if gate.anchor_margin is not None:
         found += _anchor(contest, NoWorse(primary, gate.anchor_margin))
-    found += [slices for slices, _ in slices_of(bench)]
+    found += slices_of(bench)
     found += [_fairness(bench, each.column, each.margins) for each in gate.fairness]
     if gate.robustness is not None:
         found += _robustness(contest, NoWorse(primary, gate.robustness.margin))

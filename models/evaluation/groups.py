@@ -64,7 +64,7 @@ def ladder(num_rows: int) -> Grouping:
     """Blocks of 1, 2, 4, ... consecutive rows, down to ten blocks: for rows in time order without a key.
 
     The largest p over all lengths is taken, so that a dependence that dies out within the longest block cannot make
-    a test too sure. On independent rows it costs a little power (.715 became .668). A dependence that is longer than
+    a test too sure. On independent rows it costs a little power (.80 became .73). A dependence that is longer than
     a tenth of the rows is beyond it, as it is beyond any method.
 
     >>> [int(way.max()) + 1 for way in ladder(80).ways]

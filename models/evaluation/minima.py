@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from models.evaluation.comparison import Paired
@@ -24,6 +25,19 @@ class Minima:
         )
         return ", ".join(
             f"{found:,} {name} where {needed:,} are needed" for name, found, needed in counts if found < needed
+        )
+
+    def rows_missing(self, num_rows: int, num_groups: int, num_positives: int, usual_group: float) -> int:
+        """Rows that would bring what is lacking, by what the rows at hand bring; `usual_group` rows a group if none."""
+        per_group = num_rows / num_groups if num_groups else usual_group
+        share = num_positives / num_rows if num_positives else 0.5
+        return math.ceil(
+            max(
+                0,
+                (self.groups - num_groups) * per_group,
+                (self.positives - num_positives) / share,
+                (self.negatives - (num_rows - num_positives)) / max(1 - share, 1e-9),
+            )
         )
 
     def lacking_in(self, paired: Paired) -> str:

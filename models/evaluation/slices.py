@@ -53,19 +53,22 @@ class Slices:
         return _only_the_surely_broken(found, level)
 
     def _test(self, paired: Paired, each: Slice, level: float) -> Test:
-        label, margin = self.guardrail.metric.label, self.guardrail.margin
+        why = self.lacking(paired, each)
+        if not why:
+            try:
+                return self.guardrail.test(paired.take(each.rows), level, each.name)
+            except Undefined as reason:
+                why = str(reason)
+        test = untested(self.guardrail.metric.label, each.name, "non-inferiority", why, self.guardrail.margin)
+        return replace(test, num_rows=int(each.rows.sum()))
+
+    def lacking(self, paired: Paired, each: Slice) -> str:
+        """What one of the slices has too little of to be tested on these rows, in words; empty when nothing is."""
         num_rows = int(each.rows.sum())
         if num_rows < self.min_rows:
             share = f", where its share before would give {each.expected:,.0f}" if each.expected > num_rows else ""
-            why = f"only {num_rows:,} rows of {self.min_rows:,} needed{share}"
-            return replace(untested(label, each.name, "non-inferiority", why, margin), num_rows=num_rows)
-        part = paired.take(each.rows)
-        if lacking := self.minima.lacking_in(part):
-            return replace(untested(label, each.name, "non-inferiority", lacking, margin), num_rows=num_rows)
-        try:
-            return self.guardrail.test(part, level, each.name)
-        except Undefined as reason:
-            return replace(untested(label, each.name, "non-inferiority", str(reason), margin), num_rows=num_rows)
+            return f"only {num_rows:,} rows of {self.min_rows:,} needed{share}"
+        return self.minima.lacking_in(paired.take(each.rows))
 
 
 def by_value(column: str, current: pd.Series, before: pd.Series, min_rows: int) -> list[Slice]:
