@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.gate import truth
 from benchmarks.gate.verdicts import LEVEL, binary_metrics, superiority_of
-from benchmarks.gate.work import cut, generator, share, spread_out
 from benchmarks.gate.worlds import SIGNAL, World
+from benchmarks.work import cut, generator, share, spread_out
 from models.evaluation.shrinkage import shrink
 
 GAINS = (0.002, 0.004, 0.008)  # nats

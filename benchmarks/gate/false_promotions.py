@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks.gate import curse
 from benchmarks.gate.verdicts import binary_metrics, multiclass_metrics, regression_metrics, superiority_of
-from benchmarks.gate.work import cut, error_of, generator, share, spread_out
 from benchmarks.gate.worlds import Dependence, Unit, World
+from benchmarks.work import cut, error_of, generator, share, spread_out
 from models.evaluation.comparison import Paired
 from models.evaluation.metrics.metric import Metric, Task
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.gate import truth
 from benchmarks.gate.verdicts import binary_metrics, default_gate, superiority_of
-from benchmarks.gate.work import cut, error_of, generator, share, spread_out
 from benchmarks.gate.worlds import SIGNAL, World
+from benchmarks.work import cut, error_of, generator, share, spread_out
 
 BETTER_NOISE = 0.35  # of the challenger; the champion has .6
 WORLDS = (

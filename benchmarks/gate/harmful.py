@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks.gate import false_promotions, truth
 from benchmarks.gate.verdicts import binary_metrics, default_gate, superiority_of
-from benchmarks.gate.work import cut, error_of, generator, share, spread_out
 from benchmarks.gate.worlds import SIGNAL, World
+from benchmarks.work import cut, error_of, generator, share, spread_out
 
 LOSS = 0.005
 DISAGREEMENT = 0.1

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from scipy import special
 
-from benchmarks.gate.work import cut, error_of, generator, spread_out
+from benchmarks.work import cut, error_of, generator, spread_out
 from models.evaluation.budget import Rule, Tested, ledger
 from models.evaluation.spread import sign_flip
 

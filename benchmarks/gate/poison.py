@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from benchmarks.gate.work import spread_out
+from benchmarks.work import spread_out
 from configs.component import Component
 from configs.schema import Project, load
 from models.data.contract import Columns, days, read

@@ -22,8 +22,8 @@ from scipy import special
 
 from benchmarks.gate import truth
 from benchmarks.gate.verdicts import LEVEL, binary_metrics, superiority_of
-from benchmarks.gate.work import cut, generator, spread_out
 from benchmarks.gate.worlds import SIGNAL, World
+from benchmarks.work import cut, generator, spread_out
 from models.evaluation.groups import Grouping, ladder
 from models.evaluation.metrics.metric import Metric
 

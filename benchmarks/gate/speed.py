@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from benchmarks.gate.work import generator
+from benchmarks.work import generator
 from models.evaluation.comparison import Comparison, Paired, compare
 from models.evaluation.groups import by_key
 from models.evaluation.metrics.catalogue import ACCURACY, AUC, AVERAGE_PRECISION, BRIER, F1, LOG_LOSS

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.gate import curse, false_promotions, guarded, harmful, life, poison, power, speed, truth, work
-from benchmarks.gate.__main__ import HEADLINE, PARTS, main, measure, write
+from benchmarks import work
+from benchmarks.gate import curse, false_promotions, guarded, harmful, life, poison, power, speed, truth
+from benchmarks.gate.__main__ import GATE, HEADLINE
 from benchmarks.gate.verdicts import DEFAULT, LEVEL, binary_metrics, default_gate, superiority_of
 from benchmarks.gate.worlds import AUTOCORRELATION, ROWS_PER_CLUSTER, SIGNAL, World, autocorrelated
+from benchmarks.parts import write
 from models.evaluation.comparison import Paired
 from models.evaluation.gate import Rules, judge
 from models.evaluation.groups import by_key
@@ -222,7 +224,7 @@ def test_a_poison_changes_what_it_says_and_leaves_the_holdout() -> None:
 
 def test_a_headline_number_of_a_part_that_was_not_run_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life, "QUICK", life.Size(2))
-    result = measure(("life",), is_quick=True, jobs=1)
+    result = GATE.measure(("life",), is_quick=True, jobs=1)
     assert [key for keys in HEADLINE.values() for key in keys if result[key] is not None] == ["life_false_promotion"]
     assert result["is_quick"] is True
     assert {"cpu", "cores", "python", "numpy"} <= set(result["machine"])
@@ -232,7 +234,7 @@ def test_the_last_line_is_the_json_that_the_file_holds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(life, "QUICK", life.Size(2))
-    main(["--quick", "--only", "life", "--jobs", "1", "--output", str(tmp_path / "new" / "gate.json")])
+    GATE.main(["--quick", "--only", "life", "--jobs", "1", "--output", str(tmp_path / "new" / "gate.json")])
     printed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert printed == json.loads((tmp_path / "new" / "gate.json").read_text())
 
@@ -248,9 +250,9 @@ def test_a_tiny_run_of_every_part_fills_every_headline_number(monkeypatch: pytes
     monkeypatch.setattr(poison, "QUICK", poison.Size(1, 1, max_epochs=1))
     monkeypatch.setattr(poison, "COURSES", poison.COURSES[1:])
     monkeypatch.setattr(speed, "QUICK", speed.Size(20_000, (10_000, 20_000), 2, 1))
-    result = measure(PARTS, is_quick=True, jobs=1)
+    result = GATE.measure(GATE.parts, is_quick=True, jobs=1)
     assert all(result[key] is not None for keys in HEADLINE.values() for key in keys)
-    assert {part: result[part]["seconds"] > 0 for part in PARTS} == dict.fromkeys(PARTS, True)
+    assert {part: result[part]["seconds"] > 0 for part in GATE.parts} == dict.fromkeys(GATE.parts, True)
     kinds = {one["kind"] for one in result["poison"]["decisions"]}
     assert kinds == {*poison.POISONS, poison.STALE, poison.CONTROL}
     json.dumps(result, allow_nan=False)
@@ -260,9 +262,9 @@ def test_parts_that_are_not_run_again_are_kept_and_those_that_are_replace_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(life, "QUICK", life.Size(2))
-    first = measure(("life",), is_quick=True, jobs=1)
+    first = GATE.measure(("life",), is_quick=True, jobs=1)
     (tmp_path / "earlier.json").write_text(json.dumps(first | {"guarded": {"seconds": 1.0, "cells": ["as it was"]}}))
-    main(
+    GATE.main(
         ["--quick", "--only", "life", "--jobs", "1", "--keep", f"{tmp_path}/earlier.json", "--output", f"{tmp_path}/g"]
     )
     found = json.loads((tmp_path / "g").read_text())
@@ -270,7 +272,7 @@ def test_parts_that_are_not_run_again_are_kept_and_those_that_are_replace_them(
     assert found["life_false_promotion"] == first["life_false_promotion"]
     assert found["seconds"] == pytest.approx(1.0 + found["life"]["seconds"], rel=0.01)
     with pytest.raises(SystemExit, match="not both quick, or both full"):
-        main(["--only", "life", "--keep", f"{tmp_path}/earlier.json"])
+        GATE.main(["--only", "life", "--keep", f"{tmp_path}/earlier.json"])
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
