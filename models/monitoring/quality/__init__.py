@@ -1,0 +1,30 @@
+"""Data quality: is the feed what it was when the champion was trained? Asked before anything else.
+
+The unit is the local day. `profile_days` counts each once, `Expectations` learn what days of training looked like, and
+`check_days` compares.
+"""
+
+from models.monitoring.quality.batch import check_days, check_scored
+from models.monitoring.quality.check import Limits, QualityCheck
+from models.monitoring.quality.expectations import Expectations, distance
+from models.monitoring.quality.labels import LabelNoise, check_label_noise, label_noise
+from models.monitoring.quality.layout import Layout
+from models.monitoring.quality.profile import Profile
+from models.monitoring.quality.profiling import profile_days
+from models.monitoring.quality.skew import check_skew
+
+__all__ = [
+    "Expectations",
+    "LabelNoise",
+    "Layout",
+    "Limits",
+    "Profile",
+    "QualityCheck",
+    "check_days",
+    "check_label_noise",
+    "check_scored",
+    "check_skew",
+    "distance",
+    "label_noise",
+    "profile_days",
+]
