@@ -1,19 +1,25 @@
-"""The pages of the report: a replayed year, and one decision. Each is a single file that needs nothing else."""
+"""The pages of the report: a replayed year, the watch, one decision. Each is one file that needs nothing else."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.monitoring.watches import Watched
 from models.registry.log import Entry
-from models.reporting import facts, forest, panels, wording
+from models.reporting import facts, forest, panels, watch, watch_words, wording
 from models.reporting.account import latest, statement
 from models.reporting.charts import estimation, performance
+from models.reporting.curves import curve
 from models.reporting.decision import STAR, Decision
 from models.reporting.evidence import section
+from models.reporting.sketches import MOST_SKETCHES, sketches
+from models.reporting.strip import VERDICTS, sign_of, strip
 from models.reporting.svg import Chart
+from models.reporting.tracks import Group, Track
 from models.reporting.year import Year
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,6 +32,29 @@ class Drawn:
     panel: panels.Panel
     chart: Chart | None
     folded: Chart | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric over time, and what its newest numbers say."""
+
+    track: Track
+    chart: Chart
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class Small:
+    """Small charts of one group: what is seen at once, and what a reader opens."""
+
+    group: Group
+    shown: Chart | None
+    folded: Chart | None
+
+    @property
+    def num_folded(self) -> int:
+        """How many of them a reader has to open."""
+        return max(len(self.group.tracks) - MOST_SKETCHES, 0)
 
 
 def year_page(year: Year) -> str:
@@ -68,6 +97,41 @@ def decision_page(entry: Entry, project: str) -> str:
     )
 
 
+def watch_page(project: str, label: str, looks: Sequence[Watched], entries: Sequence[Entry]) -> str:
+    """The page of everything that the watch has seen, as HTML; it links to `decision_file` of each decision beside it.
+
+    Args:
+        project: its name.
+        label: the column that is forecast.
+        looks: of all champions, oldest first.
+        entries: of the decision log, oldest first.
+
+    Raises:
+        ValueError: when there is no look.
+    """
+    if not looks:
+        raise ValueError(f"looks of {project} is empty, and a page needs one at least; run the watch first")
+    history = watch.History(project, label, tuple(looks), tuple(entries))
+    return _page(
+        "watch.html",
+        history=history,
+        newest=history.newest,
+        evidence=history.evidence,
+        strip=strip(history),
+        marks=[mark.kind for mark in VERDICTS],
+        curves=[Curve(track, curve(track, history), watch_words.reading(track)) for track in history.metrics],
+        groups=[_small(group, place, history) for place, group in enumerate(history.groups)],
+        rows=history.rows,
+        fold=watch.FOLD,
+        watch_terms=wording.WATCH_TERMS,
+    )
+
+
+def watch_file() -> str:
+    """Name of the file that holds the page of the watch."""
+    return "watch.html"
+
+
 def decision_file(entry: Entry) -> str:
     """Name of the file that holds the page of an entry, unique within its log."""
     return f"decision-{entry.sequence:08}.html"
@@ -97,6 +161,16 @@ def _drawn(panel: panels.Panel, name: str) -> Drawn:
     return Drawn(panel, forest.lines(panel, name, panel.shown), forest.lines(panel, f"{name}-more", panel.folded))
 
 
+def _small(group: Group, number: int, history: watch.History) -> Small:
+    """The small charts of a group, each named unlike any other of the page."""
+    shown, folded = group.tracks[:MOST_SKETCHES], group.tracks[MOST_SKETCHES:]
+    return Small(
+        group,
+        sketches(group, shown, f"small{number}", history.drawn),
+        sketches(group, folded, f"small{number}-more", history.drawn),
+    )
+
+
 def _page(template: str, **content: object) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -105,8 +179,17 @@ def _page(template: str, **content: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for name in ("count", "duration", "level", "moment", "number", "percent", "probability", "shown", "words"):
+    for name in ("count", "decimals", "duration", "level", "moment", "number", "percent", "probability", "rough"):
+        environment.filters[name] = getattr(wording, name)
+    for name in ("counted", "listed", "shown", "words"):
         environment.filters[name] = getattr(wording, name)
     environment.filters.update(file=decision_file, data_file=data_file, answer=_short_answer)
+    environment.filters.update(
+        sign=sign_of,
+        years=watch_words.alarm_words,
+        change=watch_words.change_words,
+        estimated=watch_words.estimated,
+        some_days=watch_words.some_days,
+    )
     environment.globals.update(dates=wording.period, verdicts=wording.VERDICTS, terms=wording.TERMS, star=STAR)
     return environment.get_template(template).render(**content)

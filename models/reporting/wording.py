@@ -17,7 +17,9 @@ VERDICTS = {
     "concept_change": "The model got worse though its inputs did not move: the world answers differently now.",
     "broken_feed": "The incoming data are damaged; nothing is trained on them until they are mended.",
     "serving_fault": "The model no longer gives the scores it gave before: a fault of code or features, not of data.",
-    "labels_needed": "Too few outcomes are known to tell; they are waited for.",
+    "labels_needed": (
+        "Too few outcomes are known to tell, or an estimate warns before they are: outcomes are needed, not a retrain."
+    ),
 }
 TERMS = {
     "log loss": (
@@ -43,6 +45,39 @@ TERMS = {
     "level": "The chance of calling a challenger better that is not: how much doubt the gate lets itself have.",
     "false promotion": "A challenger that took over though it is no better: its test was passed by luck.",
 }
+WATCH_TERMS = {
+    "look": "One visit of the watch: it reads what the champion has scored lately and gives one of seven verdicts.",
+    "when it was new": (
+        "The level that the champion reached on rows it was not trained on, when it was made: what it is held against."
+    ),
+    "95% interval": (
+        "Where the true number is expected. Of a hundred such intervals five miss it; a wide one means that few days "
+        "are known."
+    ),
+    "expected": (
+        "Worked out from the inputs and the scores before any outcome is known. An early warning, never proof: it "
+        "cannot see that the same inputs now mean something else."
+    ),
+    "silenced": "An estimate that was wrong too often on this project: it is still drawn, and no longer listened to.",
+    "alarm": (
+        "A number has moved by more than chance explains. It may be looked at every day: how often a false alarm comes "
+        "in a year is settled beforehand, for all numbers together."
+    ),
+    "drift": "How far the values of an input column have moved. Drift explains; by itself it never starts a retrain.",
+    "distance": "Jensen-Shannon distance between old and new values of a column: 0 is no difference, 1 is no overlap.",
+    "expected harm": (
+        "By how much log loss should rise if nothing but this column had moved. Below zero, the new rows are easier."
+    ),
+    "slice": "A part of the rows that is watched by itself: one airport, one group of people.",
+    "replay": "The champion scores the logged inputs once more. It must give the scores that it gave then.",
+}
+DIRECTIONS = {
+    "log_loss": ", lower is better",
+    "auc": ", 0.5 is chance and 1 is perfect",
+    "calibration_error": ", 0 is perfect",
+    "brier": ", 0 is perfect",
+}
+ESTIMATORS = {"cbpe": "CBPE", "dle": "DLE", "weighted": "reweighted old rows"}
 TRIGGERS = {"scheduled": "the schedule"}
 
 
@@ -117,6 +152,19 @@ def level(value: float | None) -> str:
     if not _is_number(value) or value <= 0:
         return decimals(value, 0)
     return f"{value:.{2 - math.floor(math.log10(value))}f}".rstrip("0").rstrip(".")
+
+
+def rough(value: float | None) -> str:
+    """A number of any size in three digits, without needless zeros.
+
+    >>> rough(1234567.0), rough(0.20), rough(0.00001234), rough(0.0)
+    ('1,234,567', '0.2', '0.0000123', '0')
+    """
+    if not _is_number(value):
+        return DASH
+    digits = 2 - math.floor(math.log10(abs(value))) if value else 0
+    text = decimals(value, max(digits, 0))
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def percent(share: float) -> str:
