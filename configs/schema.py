@@ -21,7 +21,8 @@ from pydantic import (
 
 from configs.component import Component, NetworkComponent, SourceComponent
 from configs.gate import Gate
-from configs.section import Count, Days, Level, Names, NotNegative, Positive, Probability, Section, Share, Time, utc
+from configs.section import Count, Days, Names, NotNegative, Positive, Probability, Section, Time, utc
+from configs.watch import Watch
 
 
 class Data(Section):
@@ -95,28 +96,6 @@ class Training(Section):
     accelerator: str = Field("auto", description="as Lightning's Trainer takes it: auto, cpu, cuda")
 
 
-class Watch(Section):
-    """What the watch calls broken, moved and harmful."""
-
-    window_days: Days = Field(14.0, description="the watch looks at the rows scored in the last so many days")
-    missing_share: Share = Field(0.2, description="a feature missing this much more often than in training is broken")
-    unseen_share: Share = Field(0.2, description="a category column with this share of unseen values is broken")
-    out_of_range_share: Share = Field(0.2, description="a number column with this share far outside training is broken")
-    unscored_share: Share = Field(
-        0.1, description="share of rows without a prediction (they arrived after their batch was scored) that is broken"
-    )
-    volume_ratio: Annotated[float, Field(gt=1, strict=False)] = Field(
-        3.0, description="rows a day this many times above or below training are broken"
-    )
-    mismatch_share: Share = Field(
-        0.01, description="share of logged scores that the champion may fail to reproduce, such as corrected rows"
-    )
-    drift_distance: Probability = Field(0.1, description="Jensen-Shannon distance from which a column has moved")
-    min_mature_share: Share = Field(0.5, description="share of labels that must have arrived among those due")
-    harm: Positive = Field(0.02, description="rise of log loss (nats) over the reference that is harm")
-    alpha: Level = Field(0.05, description="level of the one-sided test that log loss rose")
-
-
 class Schedule(Section):
     """When a retrain is due without a warning, and how the history is replayed."""
 
@@ -148,14 +127,15 @@ class Project(Section):
     wandb_project: str = "perennial"
 
     @model_validator(mode="after")
-    def _gate_names_columns(self) -> Self:
+    def _columns_are_read(self) -> Self:
         known = (*self.data.features, *self.data.other)
-        unknown = [name for name in self.gate.columns if name not in known]
-        if unknown:
-            raise ValueError(
-                f"gate names column {', '.join(map(repr, unknown))}, which is not read; add it to data.other, or use "
-                f"one of {', '.join(known)}"
-            )
+        for block, named in (("gate", self.gate.columns), ("watch", self.watch.columns)):
+            unknown = [name for name in named if name not in known and (block, name) != ("watch", self.data.label)]
+            if unknown:
+                raise ValueError(
+                    f"{block} names column {', '.join(map(repr, unknown))}, which is not read; add it to data.other, "
+                    f"or use one of {', '.join(known)}"
+                )
         return self
 
     @property

@@ -35,7 +35,7 @@ def answer(project: Project, attempt: Attempt) -> Entry:
     if attempt.objection:
         return decline(project, attempt, attempt.objection)
     snapshot = ingest(project, attempt.champion, attempt.as_of)
-    faults = inspect(project, snapshot, attempt.champion)
+    faults = inspect(project, snapshot, attempt.champion, attempt.as_of)
     foresight = foresee(project, snapshot, attempt.champion)
     if objection := object_to(project, snapshot, faults, foresight, attempt.champion):
         return decline(project, attempt, objection, foresight)

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from models.data.given_labels import Taken
 from models.data.predictions import Batch
+from models.monitoring.diagnosis import Verdict
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from models.reporting.year import Period, Year
@@ -22,6 +24,15 @@ ANSWER_COLOURS = {
     "inconclusive": "yellow",
     "declined": "yellow",
     "overridden": "magenta",
+}
+VERDICT_COLOURS: dict[Verdict, str] = {
+    "healthy": "green",
+    "benign_shift": "green",
+    "labels_needed": "yellow",
+    "harmful_shift": "red",
+    "concept_change": "red",
+    "broken_feed": "magenta",
+    "serving_fault": "magenta",
 }
 
 
@@ -108,7 +119,18 @@ def _(result: Entry) -> None:
 
 @show.register
 def _(result: Watched) -> None:
-    _console(soft_wrap=True).print(Text(result.diagnosis.verdict, "bold"), f" {result.diagnosis.reason}")
+    diagnosis = result.diagnosis
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_row(Text(diagnosis.verdict, f"bold {VERDICT_COLOURS[diagnosis.verdict]}"), diagnosis.reason)
+    lines.add_row("what to do", diagnosis.action)
+    if result.wanted:
+        lines.add_row("retrain", f"wanted: {result.wanted}")
+    _console().print(lines)
+
+
+@show.register
+def _(result: Taken) -> None:
+    _console(soft_wrap=True).print(result.sentence)
 
 
 @show.register

@@ -8,9 +8,12 @@ from configs.schema import Moment, ProjectRef
 from flows.command import run
 from models.monitoring.watches import Watched
 from tasks import track
+from tasks.ask import ask_for_labels
 from tasks.observe import keep, observe, recall
 from tasks.publish import publish_watch
+from tasks.report import write_watch
 from tasks.step import moment_of
+from tasks.weigh import weigh
 
 
 @flow(flow_run_name="watch-{project.name}")
@@ -22,8 +25,12 @@ def watch(project: ProjectRef, as_of: Moment | None = None) -> Watched | None:
     watched = observe(project, as_of)
     if watched is None:
         return None
+    watched = weigh(project, watched)
     with track.tracked(project, "watch", as_of):
+        if watched.diagnosis.verdict == "labels_needed":
+            ask_for_labels(project, as_of, watched.champion)
         publish_watch(project, watched)
+        write_watch(project, watched)
     return keep(project, watched)
 
 

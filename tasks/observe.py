@@ -1,32 +1,33 @@
-"""Watch the champion: gather the evidence, and say what it comes to."""
+"""Watch the champion: fetch what it scored, look at it, and say what it comes to."""
 
 from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-import numpy as np
 import pandas as pd
 
 from configs.schema import Project
-from models.data.contract import Columns, days, read
-from models.data.predictions import SCORE, with_scores
-from models.data.windows import between
-from models.monitoring.diagnosis import Evidence, diagnose
-from models.monitoring.drift import column_drift
-from models.monitoring.estimation import estimate_auc
-from models.monitoring.quality import Expectations, QualityCheck, check_quality, check_scored
-from models.monitoring.realised import Realised, realised
-from models.monitoring.reproduction import mismatch_share
+from models.data.contract import BrokenContract
+from models.data.predictions import Batch, with_scores
+from models.monitoring import diagnosis, quality
+from models.monitoring.business import Business
+from models.monitoring.diagnosis import diagnose
+from models.monitoring.evidence import Evidence, Settled
+from models.monitoring.look import look, settle, with_concept
+from models.monitoring.quality import Expectations, Profile
+from models.monitoring.series import Series
+from models.monitoring.view import Champion, Seen, Settings, View, part_of
 from models.monitoring.watches import Watched
-from models.registry.versions import Version
-from tasks.ingest import limits_of
+from models.registry.registry import Registry
+from models.registry.versions import Version, VersionId
+from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, registry_of, step
 
 logger = logging.getLogger(__name__)
-REPLAY_ROWS = 2_000
+SETTLED = 200  # estimates with what came true that a record carries along
 
 
 @step
@@ -34,46 +35,46 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
     """Look at what the champion scored in the last days before `as_of`. None when it has scored no batch.
 
     Quality, inputs and the estimate are those of the newest rows; performance is that of as many days whose labels are
-    due, which lie further back by the label delay.
+    due, which lie further back by the label delay. What an earlier look at the same rows has computed is not computed
+    again.
     """
-    registry, columns = registry_of(project), replace(columns_of(project), other=())
-    window, champion = timedelta(days=project.watch.window_days), registry.log.read().champion
-    batches = [
-        batch
-        for batch in registry.predictions.overlapping(as_of - columns.label_delay - window, as_of)
-        if batch.version == champion
-    ]
-    if champion is None or not batches:
+    registry, settings = registry_of(project), settings_of(project)
+    champion, delay = registry.log.read().champion, columns_of(project).label_delay
+    batches = registry.predictions.overlapping(as_of - delay - 2 * settings.window, as_of)
+    own = [batch for batch in batches if batch.version == champion and batch.end > as_of - delay - settings.window]
+    if champion is None or not own:
         return None
-    first, until = max(batches[0].start, as_of - columns.label_delay - window), min(batches[-1].end, as_of)
-    frame = read(project.data.source.build(), columns, first, until, as_of)
-    scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
+    until, earlier = min(own[-1].end, as_of), list(_earlier(registry, as_of, batches[0].start))
+    try:
+        rows = fetch(project, batches[0].start, until, as_of, other=_other(project))
+    except BrokenContract as error:
+        return _broken(project, as_of, own, earlier, error, settings)
+    version = load_version(registry, champion)
+    first = max(own[0].start, as_of - delay - settings.window)
     seen = Seen(
-        rows=frame,
-        scored=with_scores(frame, columns.id, scored),
-        start=max(first, as_of - window),
+        rows=rows,
+        scored=_with_scores(project, registry, rows, own),
+        logged=registry.inputs.read(own),
+        since=batches[0].start,
+        first=first,
         until=until,
-        due=as_of - columns.label_delay,
+        due=as_of - delay,
     )
-    evidence = _gather(project, columns, load_version(registry, champion), seen)
-    watch = project.watch
-    diagnosis = diagnose(
-        evidence, watch.harm, watch.alpha, watch.min_mature_share, project.gate.minima.groups, watch.mismatch_share
+    view = View(champion_of(version), columns_of(project), seen, settings, registry.memo)
+    settled = [*_settled_before(earlier), *_settle(project, registry, earlier, rows, as_of - delay)][-SETTLED:]
+    found = look(view, _series_before(earlier, champion), settled, _sound_before(earlier, champion))
+    evidence = with_concept(found.evidence, view)
+    return Watched(
+        as_of=as_of,
+        start=view.start,
+        champion=champion,
+        num_rows=len(view.scored.frame),
+        evidence=evidence,
+        diagnosis=_said(diagnose(evidence, settings.rules)),
+        series=found.series,
+        settled=tuple(settled),
+        sound=found.sound,
     )
-    logger.info("%s: %s", diagnosis.verdict, diagnosis.reason)
-    num_rows = len(between(seen.scored, columns.time, seen.start, until))
-    return Watched(as_of, seen.start, champion, num_rows, evidence, diagnosis)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Rows of the source, those of them with the champion's score, and where the newest and the due ones lie."""
-
-    rows: pd.DataFrame
-    scored: pd.DataFrame
-    start: datetime
-    until: datetime
-    due: datetime
 
 
 def recall(project: Project, as_of: datetime) -> Watched | None:
@@ -87,43 +88,125 @@ def keep(project: Project, watched: Watched) -> Watched:
     return registry_of(project).watches.add(watched)
 
 
-def _gather(project: Project, columns: Columns, version: Version, seen: Seen) -> Evidence:
-    reference = pd.read_parquet(io.BytesIO(version.extras["reference.parquet"]))
-    newest = between(seen.rows, columns.time, seen.start, seen.until)
-    scored = between(seen.scored, columns.time, seen.start, seen.until)
-    window = timedelta(days=project.watch.window_days)
-    due = between(seen.scored, columns.time, seen.due - window, seen.due)
-    numbers, categories = tuple(version.model.encoder.numbers), tuple(version.model.encoder.categories)
-    sample = scored.iloc[:: max(1, len(scored) // REPLAY_ROWS)]
-    again = version.model.predict(sample)  # first: it says clearly when a column of the version is gone
-    labels, scores = reference[columns.label].to_numpy(), reference[SCORE].to_numpy()
-    has_reference, threshold = len(np.unique(labels)) == 2, project.watch.drift_distance
-    return Evidence(
-        quality=(*_quality(project, version, newest, seen), check_scored(len(newest), len(scored), limits_of(project))),
-        drift=tuple(column_drift(reference, newest, numbers, categories, threshold)) if len(newest) else (),
-        estimate=estimate_auc(labels, scores, scored[SCORE].to_numpy()) if has_reference and len(scored) else None,
-        realised=_realised(columns, due, reference) if has_reference else None,
-        labelled_share=float(due[columns.label].notna().mean()) if len(due) else None,
-        mismatch_share=mismatch_share(sample[SCORE].to_numpy(), again),
+def settings_of(project: Project) -> Settings:
+    """What the YAML asks of a look."""
+    watch = project.watch
+    return Settings(
+        rules=diagnosis.Rules(
+            harm=watch.harm,
+            harm_auc=watch.harm_auc,
+            min_labelled_share=watch.min_mature_share,
+            mismatch_share=watch.mismatch_share,
+            domain_auc=watch.domain_auc,
+            false_alarms=watch.false_alarms,
+        ),
+        limits=limits_of(project),
+        window=timedelta(days=watch.window_days),
+        drift_distance=watch.drift_distance,
+        slices={each.column: each.edges for each in watch.slices},
+        business=tuple(Business(each.name, each.value, each.per) for each in watch.business),
     )
 
 
-def _quality(project: Project, version: Version, newest: pd.DataFrame, seen: Seen) -> list[QualityCheck]:
-    expected = Expectations.from_json(version.extras["expectations.json"].decode())
-    num_days = (seen.until - seen.start) / timedelta(days=1)
-    # Within a day there is night and noon: a span shorter than that says nothing of the rows a day.
-    return check_quality(newest, len(newest) / num_days if num_days >= 1 else None, expected, limits_of(project))
+def limits_of(project: Project) -> quality.Limits:
+    """What the project calls broken."""
+    return quality.Limits(**project.watch.quality.model_dump())
 
 
-def _realised(columns: Columns, due: pd.DataFrame, reference: pd.DataFrame) -> Realised | None:
-    labelled = due[due[columns.label].notna()]
-    if labelled[columns.label].nunique() < 2:
-        return None
-    return realised(
-        labelled[columns.label].to_numpy(),
-        labelled[SCORE].to_numpy(),
-        days(labelled[columns.time], columns.timezone),
-        reference[columns.label].to_numpy(),
-        reference[SCORE].to_numpy(),
-        days(reference[columns.time], columns.timezone),
+def champion_of(version: Version) -> Champion:
+    """A version as a look sees it."""
+    return Champion(
+        id=version.id,
+        predict=version.model.predict,
+        numbers=tuple(version.model.encoder.numbers),
+        categories=tuple(version.model.encoder.categories),
+        expectations=Expectations.from_json(version.extras["expectations.json"].decode()),
+        reference=pd.read_parquet(io.BytesIO(version.extras["reference.parquet"])),
     )
+
+
+def _broken(
+    project: Project,
+    as_of: datetime,
+    own: Sequence[Batch],
+    earlier: Sequence[Watched],
+    error: BrokenContract,
+    settings: Settings,
+) -> Watched:
+    """The look at rows that cannot even be read."""
+    champion = own[-1].version
+    evidence = Evidence(quality=(quality.QualityCheck.schema(error),))
+    return Watched(
+        as_of=as_of,
+        start=max(own[0].start, as_of - settings.window),
+        champion=champion,
+        num_rows=0,
+        evidence=evidence,
+        diagnosis=_said(diagnose(evidence, settings.rules)),
+        series=_series_before(earlier, champion),
+        settled=tuple(_settled_before(earlier)),
+        sound=_sound_before(earlier, champion),
+    )
+
+
+def _said(found: diagnosis.Diagnosis) -> diagnosis.Diagnosis:
+    logger.info("%s: %s", found.verdict, found.reason)
+    return found
+
+
+def _with_scores(project: Project, registry: Registry, rows: pd.DataFrame, batches: Sequence[Batch]) -> pd.DataFrame:
+    scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
+    return with_scores(rows, project.data.id, scored)
+
+
+def _other(project: Project) -> tuple[str, ...]:
+    """The columns beside the features that the watch needs."""
+    needed = set(project.watch.columns)
+    return tuple(name for name in project.data.other if name in needed)
+
+
+def _earlier(registry: Registry, as_of: datetime, since: datetime) -> Iterable[Watched]:
+    """The looks before this one, oldest first, back to `since`; the last of all in any case."""
+    found = []
+    for before in registry.watches.backwards(as_of):
+        if before.as_of < as_of:
+            found.append(before)
+            if before.start < since:
+                break
+    return reversed(found)
+
+
+def _series_before(earlier: Sequence[Watched], champion: VersionId) -> tuple[Series, ...]:
+    last = earlier[-1] if earlier else None
+    return last.series if last and last.champion == champion else ()
+
+
+def _sound_before(earlier: Sequence[Watched], champion: VersionId) -> tuple[Profile, ...]:
+    last = earlier[-1] if earlier else None
+    return last.sound if last and last.champion == champion else ()
+
+
+def _settled_before(earlier: Sequence[Watched]) -> tuple[Settled, ...]:
+    return earlier[-1].settled if earlier else ()
+
+
+def _settle(
+    project: Project, registry: Registry, earlier: Sequence[Watched], rows: pd.DataFrame, due: datetime
+) -> list[Settled]:
+    """What came true of earlier estimates whose rows are all due by now; periods that overlap count once."""
+    columns, found = columns_of(project), list[Settled]()
+    before = _settled_before(earlier)
+    last = datetime.fromisoformat(before[-1].as_of) if before else None
+    for look_before in earlier:
+        start, end = look_before.start, look_before.as_of
+        if not look_before.evidence.estimates or end > due or (last and start < last):
+            continue
+        if not len(rows) or pd.Timestamp(start) < rows[columns.time].iloc[0].floor("D"):
+            continue
+        batches = [
+            batch for batch in registry.predictions.overlapping(start, end) if batch.version == look_before.champion
+        ]
+        scored = _with_scores(project, registry, rows, batches)
+        found += settle(look_before, part_of(scored, columns, start, end, look_before.champion))
+        last = end
+    return found

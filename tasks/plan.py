@@ -6,10 +6,12 @@ import hashlib
 from datetime import datetime, timedelta
 
 from configs.schema import Project
-from models.data.contract import read
-from models.monitoring.triggers import retrain_trigger
+from models.monitoring.triggers.pace import Every
+from models.monitoring.triggers.situation import Situation
 from models.monitoring.watches import Watched
-from tasks.step import columns_of, now, registry_of, step
+from tasks.fetch import fetch
+from tasks.step import now, registry_of, step
+from tasks.weigh import attempts_before
 
 
 @step
@@ -37,16 +39,11 @@ def plan_steps(project: Project) -> list[datetime]:
 
 
 def due(project: Project, watched: Watched | None, as_of: datetime) -> str | None:
-    """Why a retrain is to be tried at `as_of`, or None."""
-    entries = registry_of(project).log.read().entries
-    begun = [entry for entry in entries if entry.attempt.startswith("retrain ") and entry.kind != "declined"]
-    earlier = [datetime.fromisoformat(entry.as_of) for entry in begun if datetime.fromisoformat(entry.as_of) < as_of]
-    return retrain_trigger(
-        watched.diagnosis if watched else None,
-        max(earlier, default=None),
-        as_of,
-        timedelta(days=project.schedule.baseline_days),
-    )
+    """Why a retrain is to be tried at `as_of`, or None: the watch wants it, or the calendar says so."""
+    if watched and watched.wanted:
+        return watched.wanted
+    attempts = attempts_before(registry_of(project).log.read(), as_of)
+    return Every(project.schedule.baseline_days).reason(Situation(as_of, attempts=attempts, trained_until=as_of))
 
 
 def has_champion(project: Project) -> bool:
@@ -56,7 +53,7 @@ def has_champion(project: Project) -> bool:
 
 def _last_event(project: Project) -> datetime:
     moment = now()
-    frame = read(project.data.source.build(), columns_of(project), project.schedule.first_champion, moment, moment)
+    frame = fetch(project, project.schedule.first_champion, moment, moment)
     if frame.empty:
         raise ValueError(
             f"the source has no rows after schedule.first_champion={project.schedule.first_champion:%Y-%m-%d}; "

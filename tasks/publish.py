@@ -42,34 +42,51 @@ def publish_decision(project: Project, entry: Entry) -> None:
 
 @step
 def publish_watch(project: Project, watched: Watched) -> None:
-    """The diagnosis as a table in Prefect, as a W&B run, and as an event that automations can wait for."""
-    diagnosis, performance, estimate = watched.diagnosis, watched.evidence.realised, watched.evidence.estimate
+    """The diagnosis as a table in Prefect, as a W&B run, and as events that automations can wait for."""
+    diagnosis, numbers = watched.diagnosis, _numbers(watched)
     track.summarise(verdict=diagnosis.verdict, reason=diagnosis.reason, version=watched.champion)
-    numbers = {
-        "rows": float(watched.num_rows),
-        "estimated_auc": estimate.auc if estimate else None,
-        "realised_auc": performance.auc if performance else None,
-        "realised_log_loss": performance.log_loss if performance else None,
-        "mismatch_share": watched.evidence.mismatch_share,
-    }
     track.log({name: value for name, value in numbers.items() if value is not None})
     create_table_artifact(
         key=f"{project.name}-watch",
-        table=[{"what": name, "value": _number(value)} for name, value in numbers.items()]
+        table=[{"what": name.replace("_", " "), "value": _number(value)} for name, value in numbers.items()]
         + [
             {"what": f"drift of {drift.column}", "value": _number(drift.distance)}
             for drift in watched.evidence.drift[:5]
         ],
-        description=f"**{diagnosis.verdict}** as of {watched.as_of:%Y-%m-%d}: {diagnosis.reason}",
+        description=f"**{diagnosis.verdict}** as of {watched.as_of:%Y-%m-%d}: {diagnosis.reason} {diagnosis.action}",
     )
-    # What a replay finds is history: under the name that automations wait for, it would start retrains of today.
-    subject = "replayed" if flow_run.flow_name == "replay" else "diagnosis"
+    _tell(project, watched, f"{_subject()}.{diagnosis.verdict}")
+    if watched.wanted:
+        _tell(project, watched, f"{_subject('retrain')}.wanted")
+
+
+def _numbers(watched: Watched) -> dict[str, float | None]:
+    """The few numbers of a look that are worth a line."""
+    evidence = watched.evidence
+    found: dict[str, float | None] = {"rows": float(watched.num_rows)}
+    found |= {f"{each.estimator} {each.metric}": each.value for each in evidence.estimates}
+    changes = evidence.realised.changes if evidence.realised else ()
+    found |= {f"realised {each.metric}": each.value for each in changes if each.scope == "all rows"}
+    found |= {each.name: each.last for each in watched.series if each.share == 0}
+    found["scores not reproduced"] = evidence.replay.mismatch_share if evidence.replay else None
+    found["broken checks"] = float(sum(check.is_broken for check in evidence.quality))
+    return found
+
+
+def _subject(of_production: str = "diagnosis") -> str:
+    """What a replay finds is history: under the name that automations wait for, it would start retrains of today."""
+    return "replayed" if flow_run.flow_name == "replay" else of_production
+
+
+def _tell(project: Project, watched: Watched, event: str) -> None:
+    """Emit an event with everything that an automation needs, so that it is one attempt however often it is told."""
     emit_event(
-        event=f"perennial.{subject}.{diagnosis.verdict}",
+        event=f"perennial.{event}",
         resource={"prefect.resource.id": f"perennial.project.{project.name}", "prefect.resource.name": project.name},
         payload={
-            "verdict": diagnosis.verdict,
-            "reason": diagnosis.reason,
+            "verdict": watched.diagnosis.verdict,
+            "reason": watched.diagnosis.reason,
+            "wanted": watched.wanted or "",
             "as_of": watched.as_of.isoformat(),
             "champion": watched.champion,
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,17 +11,20 @@ from pathlib import Path
 import pandas as pd
 
 from configs.schema import Project
-from models.data.contract import Columns, read
+from models.data.contract import Columns
 from models.data.predictions import SCORE, Batch, with_scores
 from models.evaluation.metrics.proper import log_loss
 from models.evaluation.metrics.ranking import auc
+from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from models.registry.registry import Registry
-from models.reporting.pages import data_file, decision_file, decision_page, year_page
+from models.reporting.pages import data_file, decision_file, decision_page, watch_file, watch_page, year_page
 from models.reporting.records import decision_json
 from models.reporting.year import Period, Year
+from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, registry_of, step
 
+LOOKS_SHOWN = 400
 STATIC = "__static"  # the score of the first champion, had it never been retrained
 
 
@@ -38,6 +42,16 @@ def decision_path(project: Project, entry: Entry) -> Path:
 
 
 @step
+def write_watch(project: Project, watched: Watched) -> Path:
+    """The monitoring page: this look and those before it. It is written anew by each watch."""
+    registry = registry_of(project)
+    before = (look for look in registry.watches.backwards(watched.as_of) if look.as_of < watched.as_of)
+    looks = [watched, *itertools.islice(before, LOOKS_SHOWN - 1)][::-1]
+    page = watch_page(project.name, project.data.label, looks, registry.log.read().entries)
+    return _write(_folder(project) / watch_file(), page)
+
+
+@step
 def write_year(project: Project, year: Year) -> Path:
     """The report of a replay."""
     return _write(_folder(project) / "index.html", year_page(year))
@@ -51,9 +65,7 @@ def summarise(project: Project, end: datetime, seconds: float | None) -> Year:
     if state.first_champion is None or not batches:
         reasons = [entry.reason for entry in state.entries if entry.kind != "registered"]
         raise ValueError(f"no model of {project.name} passed the gate in the whole replay: {reasons[-1]}")
-    frame = read(
-        project.data.source.build(), columns, batches[0].start, end, end + 2 * columns.label_delay + timedelta(1)
-    )
+    frame = fetch(project, batches[0].start, end, end + 2 * columns.label_delay + timedelta(1))
     scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
     frame = with_scores(frame, columns.id, scored)
     frame[STATIC] = load_version(registry, state.first_champion).model.predict(frame)
@@ -74,7 +86,7 @@ def _period(
     registry: Registry, columns: Columns, batch: Batch, labelled: pd.DataFrame, entries: Sequence[Entry]
 ) -> Period:
     watched = registry.watches.find(batch.end)
-    estimate = watched.evidence.estimate if watched else None
+    estimate = watched.evidence.estimate("auc") if watched else None
     times = labelled[columns.time]
     rows = labelled[(times >= pd.Timestamp(batch.start)) & (times < pd.Timestamp(batch.end))]
     labels, both = rows[columns.label].to_numpy(), rows[columns.label].nunique() == 2
@@ -91,7 +103,7 @@ def _period(
         end=batch.end,
         num_rows=batch.num_rows,
         champion=batch.version,
-        estimated_auc=estimate.auc if estimate else None,
+        estimated_auc=estimate.value if estimate else None,
         estimated_lower=estimate.lower if estimate else None,
         estimated_upper=estimate.upper if estimate else None,
         realised_auc=area(SCORE),

@@ -17,12 +17,12 @@ from configs.schema import Project
 from models.data.predictions import SCORE
 from models.data.snapshots import Snapshot
 from models.data.windows import between
-from models.monitoring.quality import Expectations
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
 from models.training.fit import FitSettings
 from models.training.recipes import Trained, finetune, scratch
 from tasks import track
+from tasks.ingest import expectations_of
 from tasks.step import build_network, code_revision, columns_of, load_version, now, registry_of, step
 
 Recipe = Literal["finetune", "scratch"]
@@ -163,8 +163,7 @@ def _save(
     as_of: datetime,
 ) -> VersionId:
     columns, windows = columns_of(project), snapshot.windows
-    seen = between(frame, columns.time, windows.train_start, windows.train_end)
-    expectations = Expectations.learn(seen, snapshot.rows_per_day, columns.numbers, columns.categories)
+    expectations = expectations_of(project, snapshot)
     holdout = windows.holdout(frame, columns.time)
     reference = holdout.sample(min(len(holdout), REFERENCE_ROWS), random_state=project.training.seed).sort_index()
     buffer = io.BytesIO()

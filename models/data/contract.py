@@ -12,6 +12,10 @@ import pandas as pd
 from models.data.source import Source
 
 
+class BrokenContract(ValueError):
+    """Rows are not what a project's YAML says of them: a column is gone, has another type, or ids repeat."""
+
+
 @dataclass(frozen=True)
 class Columns:
     """The meaning of a project's columns, and the delay after which a label counts as known."""
@@ -47,7 +51,7 @@ def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of
         whatever the source already knows.
 
     Raises:
-        ValueError: with the value, what was expected and where to change it. An empty window is no error here: the
+        BrokenContract: with the value, what was expected and where to change it. An empty window is no error here: the
             caller knows whether it needs rows (`require_rows`).
     """
     end = min(end, as_of)
@@ -93,7 +97,7 @@ def require_rows(frame: pd.DataFrame, start: datetime, end: datetime, purpose: s
 def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
     missing = [name for name in columns.all if name not in frame.columns]
     if missing:
-        raise ValueError(
+        raise BrokenContract(
             f"the source has no column {', '.join(map(repr, missing))}; it has {', '.join(map(str, frame.columns))}. "
             "Change data.label, data.numbers, data.categories or data.other, or the source"
         )
@@ -101,9 +105,11 @@ def _check_columns(frame: pd.DataFrame, columns: Columns) -> None:
 
 def _utc(times: pd.Series, name: str) -> pd.Series:
     if not isinstance(times.dtype, pd.DatetimeTZDtype):
-        raise ValueError(f"column {name!r} is {times.dtype}, expected timestamps with a time zone; change the source")
+        raise BrokenContract(
+            f"column {name!r} is {times.dtype}, expected timestamps with a time zone; change the source"
+        )
     if times.isna().any():
-        raise ValueError(f"column {name!r} is null in {times.isna().sum()} rows; every row needs its event time")
+        raise BrokenContract(f"column {name!r} is null in {times.isna().sum()} rows; every row needs its event time")
     return times.dt.tz_convert("UTC")
 
 
@@ -111,20 +117,20 @@ def _check_rows(frame: pd.DataFrame, columns: Columns, start: datetime, end: dat
     times = frame[columns.time]
     outside = frame[(times < pd.Timestamp(start)) | (times >= pd.Timestamp(end))]
     if len(outside):
-        raise ValueError(
+        raise BrokenContract(
             f"the source returned {len(outside)} rows outside [{start}, {end}), first {columns.id}="
             f"{outside[columns.id].tolist()[0]!r} at {outside[columns.time].iloc[0]}"
         )
     backwards = np.flatnonzero(times.diff() < pd.Timedelta(0))
     if len(backwards):
         row = backwards[0]
-        raise ValueError(
+        raise BrokenContract(
             f"rows are not in time order: {columns.id}={frame[columns.id].tolist()[row]!r} at {times.iloc[row]} "
             f"follows {times.iloc[row - 1]}; sort the source by {columns.time!r}"
         )
     repeated = frame[columns.id].duplicated()
     if repeated.any():
-        raise ValueError(
+        raise BrokenContract(
             f"{repeated.sum()} rows repeat an id, first {columns.id}={frame[columns.id][repeated].tolist()[0]!r}; "
             f"ids must be unique, or set data.id to another column"
         )
@@ -136,7 +142,7 @@ def _number(values: pd.Series) -> pd.Series:
     except (ValueError, TypeError) as error:
         text: Sequence[object] = values[pd.to_numeric(values, errors="coerce").isna() & values.notna()].tolist()
         found = text[0] if text else values.dtype
-        raise ValueError(
+        raise BrokenContract(
             f"feature {values.name!r} was a number and holds {found!r}; mend the feed, "
             "or list the column under data.categories"
         ) from error
@@ -159,7 +165,7 @@ def _label(values: pd.Series) -> pd.Series:
     labels = pd.to_numeric(values, errors="coerce").astype("float64")
     wrong = values.notna() & ~labels.isin([0.0, 1.0])
     if wrong.any():
-        raise ValueError(
+        raise BrokenContract(
             f"label {values.name!r} holds {values[wrong].tolist()[0]!r}, expected 0, 1 or null; change the source"
         )
     return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 
@@ -16,18 +16,12 @@ from models.registry.storage import Storage
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where the rows lie, how they are cut, and how much there is to learn from and to judge by.
-
-    Only labelled rows are kept. `rows_per_day` (of the training window) and `new_rows_per_day` (since the champion was
-    trained) count the others too.
-    """
+    """Where the labelled rows lie, how they are cut, and how much there is to learn from and to judge by."""
 
     id: str
     windows: Windows
     num_rows: int
     num_new_rows: int
-    rows_per_day: float
-    new_rows_per_day: float
     holdout_labelled_share: float
 
 
@@ -56,15 +50,11 @@ class Snapshots:
         self.storage.create(self._path(snapshot), content)
         first_new = windows.train_start if new_from is None else new_from.to_pydatetime()
         holdout, due = windows.holdout(frame, columns.time), windows.holdout(everything, columns.time)
-        seen = between(everything, columns.time, windows.train_start, windows.train_end)
-        new = between(everything, columns.time, first_new, windows.holdout_end)
         return Snapshot(
             id=snapshot,
             windows=windows,
             num_rows=len(frame),
             num_new_rows=len(between(frame, columns.time, first_new, windows.train_end)),
-            rows_per_day=len(seen) / ((windows.train_end - windows.train_start) / timedelta(days=1)),
-            new_rows_per_day=len(new) / ((windows.holdout_end - first_new) / timedelta(days=1)),
             holdout_labelled_share=len(holdout) / len(due) if len(due) else 0.0,
         )
 

@@ -1,4 +1,4 @@
-"""The diagnosis: one verdict from quality, drift, performance and replay, with the reason in one sentence."""
+"""The diagnosis: one verdict from quality, replay, labels, performance and drift, with its reason in one sentence."""
 
 from __future__ import annotations
 
@@ -6,34 +6,56 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from models.monitoring.drift import ColumnDrift
-from models.monitoring.estimation import Estimate
-from models.monitoring.quality import QualityCheck
-from models.monitoring.realised import Realised
+from models.monitoring.estimation.estimate import Estimate
+from models.monitoring.evidence import Evidence, SeriesAlarm
 
 Verdict = Literal[
     "healthy", "benign_shift", "harmful_shift", "concept_change", "broken_feed", "serving_fault", "labels_needed"
 ]
+ACTIONS: dict[Verdict, str] = {
+    "healthy": "Nothing to do.",
+    "benign_shift": "Nothing to do: a retrain would chase a change that costs nothing.",
+    "harmful_shift": "Retrain: the champion has not seen inputs like these.",
+    "concept_change": "Retrain on recent rows first: the same inputs now mean something else.",
+    "broken_feed": "Mend the feed and watch again; nothing is trained on these rows until then.",
+    "serving_fault": "Find what changed in the code or the features that serve the champion; nothing is trained.",
+    "labels_needed": "Get labels, for the listed rows first; nothing is trained before the harm is shown.",
+}
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Everything the verdict rests on. What could not be computed is None, and says so on the page."""
+class Rules:
+    """What counts, in plain numbers.
 
-    quality: tuple[QualityCheck, ...]
-    drift: tuple[ColumnDrift, ...]
-    estimate: Estimate | None
-    realised: Realised | None
-    labelled_share: float | None
-    mismatch_share: float
+    Attributes:
+        harm: rise of log loss that matters, in nats.
+        harm_auc: fall of AUC that matters.
+        min_labelled_share: share of due labels that must have arrived.
+        mismatch_share: share of logged scores that need not be reproduced.
+        domain_auc: AUC of telling new rows from the reference, from which they are another population.
+        false_alarms: a year, that all series together may raise.
+    """
+
+    harm: float = 0.02
+    harm_auc: float = 0.02
+    min_labelled_share: float = 0.5
+    mismatch_share: float = 0.01
+    domain_auc: float = 0.6
+    false_alarms: float = 0.05
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One verdict, its reason, and what follows from it."""
+    """One verdict, its reason, how sure it is, and what follows from it."""
 
     verdict: Verdict
     reason: str
+    confidence: str = ""
+
+    @property
+    def action(self) -> str:
+        """What a person, or the automation, should do now."""
+        return ACTIONS[self.verdict]
 
     @property
     def warrants_retrain(self) -> bool:
@@ -46,66 +68,127 @@ class Diagnosis:
         return self.verdict in ("broken_feed", "serving_fault")
 
 
-def diagnose(
-    evidence: Evidence,
-    harm: float,
-    alpha: float,
-    min_labelled_share: float,
-    min_groups: int,
-    mismatch_share: float,
-) -> Diagnosis:
-    """Weigh the evidence in the order in which it can be trusted: feed, serving, labels, performance, inputs.
+def diagnose(evidence: Evidence, rules: Rules) -> Diagnosis:
+    """Weigh the evidence in the order in which it can be trusted: feed, serving, labels, performance, inputs."""
+    return (
+        _fault(evidence, rules)
+        or _too_few_labels(evidence, rules)
+        or _harm(evidence, rules)
+        or _early_warning(evidence, rules)
+        or _no_harm(evidence, rules)
+    )
 
-    Args:
-        evidence: what was measured.
-        harm: rise of log loss over the reference that matters, in nats.
-        alpha: level at which the rise must be above zero.
-        min_labelled_share: share of due labels that must have arrived.
-        min_groups: days with labels that a verdict on performance needs.
-        mismatch_share: share of logged scores that need not be reproduced, such as those of rows corrected since.
-    """
+
+def _fault(evidence: Evidence, rules: Rules) -> Diagnosis | None:
     broken = [check.sentence for check in evidence.quality if check.is_broken]
     if broken:
-        return Diagnosis("broken_feed", f"The feed is not what the champion was trained on: {_few(broken)}.")
-    if evidence.mismatch_share > mismatch_share:
+        return Diagnosis(
+            "broken_feed",
+            f"The feed is not what the champion was trained on: {_few(broken)}.",
+            f"{len(broken)} of {len(evidence.quality)} checks are beyond their limits, which lie outside every day of "
+            "the training window.",
+        )
+    replay = evidence.replay
+    if replay and replay.mismatch_share > rules.mismatch_share:
         return Diagnosis(
             "serving_fault",
-            f"The champion no longer reproduces {evidence.mismatch_share:.1%} of its logged scores: "
-            "its code or its features have changed.",
+            f"The champion does not reproduce {replay.mismatch_share:.1%} of {replay.num_rows:,} logged scores from "
+            f"the inputs logged with them (largest difference {replay.largest:.2g}): its code or its features have "
+            "changed.",
+            "Scores are computed, not estimated: a difference is a fact.",
         )
-    moved = [f"{column.column} ({column.distance:.2f})" for column in evidence.drift if column.has_moved]
-    if evidence.labelled_share is not None and evidence.labelled_share < min_labelled_share:
-        return Diagnosis(
-            "labels_needed", f"Only {evidence.labelled_share:.0%} of the labels that are due have arrived."
-        )
-    performance = evidence.realised
-    if performance is None or performance.num_groups < min_groups:
-        return _without_labels(evidence.estimate, performance.num_groups if performance else 0, moved, min_groups)
-    change = (
-        f"log loss {performance.log_loss:.3f} against {performance.reference_log_loss:.3f} at promotion "
-        f"({performance.rise:+.3f} nats, p {_probability(performance.p_value)})"
+    return None
+
+
+def _too_few_labels(evidence: Evidence, rules: Rules) -> Diagnosis | None:
+    share = evidence.labelled_share
+    if share is None or share >= rules.min_labelled_share:
+        return None
+    return Diagnosis(
+        "labels_needed",
+        f"Only {share:.0%} of the labels that are due have arrived.",
+        "The labels that came first are seldom like the others: performance is not judged by them.",
     )
-    if performance.rise >= harm and performance.p_value <= alpha:
-        if moved:
-            return Diagnosis("harmful_shift", f"The champion got worse and its inputs moved: {change}; {_few(moved)}.")
-        return Diagnosis("concept_change", f"The champion got worse on inputs that did not move: {change}.")
-    if moved:
-        return Diagnosis("benign_shift", f"Inputs moved without harm: {_few(moved)}; {change}.")
-    return Diagnosis("healthy", f"Nothing moved: {change}.")
 
 
-def _without_labels(estimate: Estimate | None, num_days: int, moved: Sequence[str], min_groups: int) -> Diagnosis:
-    known = f"labels of {num_days} days are known where {min_groups} are needed"
-    if estimate and estimate.upper < estimate.reference:
-        fall = f"The estimated AUC fell to {estimate.auc:.3f} from {estimate.reference:.3f}"
-        return Diagnosis("labels_needed", f"{fall}, and {known}.")
-    if moved:
-        return Diagnosis("benign_shift", f"Inputs moved ({_few(moved)}); no harm is seen yet: {known}.")
-    return Diagnosis("healthy", f"Nothing moved; {known}.")
+def _harm(evidence: Evidence, rules: Rules) -> Diagnosis | None:
+    harmed = evidence.harmed
+    if not harmed:
+        return None
+    change, sure = _few([alarm.sentence for alarm in harmed]), _sure_of(harmed[0], rules)
+    cost = next((each for each in evidence.concept if each.metric == "log_loss"), None)
+    part = f"; on inputs as before log loss would be {cost.value:+.3f} nats" if cost else ""
+    if moved := _movement(evidence, rules):
+        return Diagnosis(
+            "harmful_shift", f"The champion got worse and its inputs moved: {change}; {moved}{part}.", sure
+        )
+    return Diagnosis("concept_change", f"The champion got worse on inputs that did not move: {change}{part}.", sure)
 
 
-def _probability(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+def _early_warning(evidence: Evidence, rules: Rules) -> Diagnosis | None:
+    """Harm that is expected on rows whose labels are not due yet, by an estimator that has deserved to be heard."""
+    heard = [estimate for estimate in evidence.estimates if estimate.is_reliable and _warns(estimate, rules)]
+    if not heard:
+        return None
+    first = heard[0]
+    return Diagnosis(
+        "labels_needed",
+        f"{first.metric.replace('_', ' ')} is estimated at {first.value:.3f} ({first.lower:.3f} to {first.upper:.3f}) "
+        f"on rows without labels, where it was {first.reference:.3f}, and {_known(evidence)}.",
+        "An estimate without labels is a warning and no proof: it cannot see a change of concept.",
+    )
+
+
+def _warns(estimate: Estimate, rules: Rules) -> bool:
+    """Whether the whole interval lies beyond the harm that matters."""
+    if estimate.metric == "auc":
+        return estimate.upper < estimate.reference - rules.harm_auc
+    return estimate.metric == "log_loss" and estimate.lower > estimate.reference + rules.harm
+
+
+def _no_harm(evidence: Evidence, rules: Rules) -> Diagnosis:
+    known = _known(evidence)
+    sure = (
+        f"A fall that matters would be found; {_span(evidence)}"
+        if evidence.realised
+        else "Without labels, nobody knows."
+    )
+    if moved := _movement(evidence, rules):
+        return Diagnosis("benign_shift", f"Inputs moved without harm: {moved}; {known}.", sure)
+    return Diagnosis("healthy", f"Nothing moved; {known}.", sure)
+
+
+def _known(evidence: Evidence) -> str:
+    """What labels have shown, in words."""
+    loss = evidence.realised.of("log_loss") if evidence.realised else None
+    if loss is None:
+        return "no labels are known of the days that are due"
+    days = f"{loss.num_days} day{'s' if loss.num_days > 1 else ''} with labels"
+    return f"log loss {loss.value:.3f} against {loss.reference:.3f} at promotion, on {days}"
+
+
+def _span(evidence: Evidence) -> str:
+    loss = evidence.realised.of("log_loss") if evidence.realised else None
+    if loss is None or loss.lower is None or loss.upper is None:
+        return "too few days are known to say how far off it may be."
+    return f"the rise of log loss is between {loss.lower:+.3f} and {loss.upper:+.3f} nats (95 % interval)."
+
+
+def _sure_of(alarm: SeriesAlarm, rules: Rules) -> str:
+    return (
+        f"So much evidence comes by chance at most once in {alarm.years:,.0f} years, however often one looks; "
+        f"{rules.false_alarms:g} false alarms a year are accepted over all series together."
+    )
+
+
+def _movement(evidence: Evidence, rules: Rules) -> str:
+    """What has moved, in words; empty if nothing has."""
+    if evidence.moved:
+        return _few([f"{column.column} ({column.distance:.2f})" for column in evidence.moved])
+    joint = evidence.joint
+    if joint and joint.lower > rules.domain_auc:
+        return f"new rows can be told from old ones by their columns together (AUC {joint.auc:.2f})"
+    return ""
 
 
 def _few(items: Sequence[str]) -> str:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from functools import cache
 
-from models.monitoring.diagnosis import Diagnosis, Evidence
-from models.monitoring.drift import ColumnDrift
-from models.monitoring.estimation import Estimate
-from models.monitoring.quality import QualityCheck
-from models.monitoring.realised import Realised
+from pydantic import TypeAdapter
+
+from models.monitoring.diagnosis import Diagnosis
+from models.monitoring.evidence import Evidence, Settled
+from models.monitoring.quality import Profile
+from models.monitoring.series import Series
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
 
 @dataclass(frozen=True)
 class Watched:
-    """One look at the champion: the rows it scored in `[start, as_of)`, the evidence and the diagnosis."""
+    """One look at the champion: the rows it scored in `[start, as_of)`, the evidence and the diagnosis.
+
+    Attributes:
+        as_of: the moment of the look, in the data's time.
+        start: first moment of the rows it looked at.
+        champion: whom it looked at.
+        num_rows: rows that the champion scored in that span.
+        evidence: what was found.
+        diagnosis: what it comes to.
+        series: every watched series since the champion came, with what earlier looks have seen of it.
+        settled: estimates of this and earlier looks with what came true, of every champion.
+        sound: where the feed is broken, the last days before it was; empty where it is not.
+        wanted: why a retrain is wanted, by the trigger that fired; None if none did or a fault forbids it.
+    """
 
     as_of: datetime
     start: datetime
@@ -26,32 +40,23 @@ class Watched:
     num_rows: int
     evidence: Evidence
     diagnosis: Diagnosis
+    series: tuple[Series, ...] = ()
+    settled: tuple[Settled, ...] = ()
+    sound: tuple[Profile, ...] = ()
+    wanted: str | None = None
 
     def to_json(self) -> str:
         """As text; `from_json` gives back an equal record."""
-        content = asdict(self) | {"as_of": self.as_of.isoformat(), "start": self.start.isoformat()}
-        return json.dumps(content, indent=1, allow_nan=False) + "\n"
+        return _adapter().dump_json(self, indent=1).decode() + "\n"
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Self:
+    def from_json(cls, text: str | bytes) -> Watched:
         """Read what `to_json` wrote."""
-        content: dict[str, Any] = json.loads(text)
-        evidence = content["evidence"]
-        return cls(
-            as_of=datetime.fromisoformat(content["as_of"]),
-            start=datetime.fromisoformat(content["start"]),
-            champion=VersionId(content["champion"]),
-            num_rows=content["num_rows"],
-            evidence=Evidence(
-                quality=tuple(QualityCheck(**check) for check in evidence["quality"]),
-                drift=tuple(ColumnDrift(**column) for column in evidence["drift"]),
-                estimate=Estimate(**evidence["estimate"]) if evidence["estimate"] else None,
-                realised=Realised(**evidence["realised"]) if evidence["realised"] else None,
-                labelled_share=evidence["labelled_share"],
-                mismatch_share=evidence["mismatch_share"],
-            ),
-            diagnosis=Diagnosis(**content["diagnosis"]),
-        )
+        return _adapter().validate_json(text)
+
+    def named(self, name: str) -> Series | None:
+        """A series by its name."""
+        return next((series for series in self.series if series.name == name), None)
 
 
 class Watches:
@@ -63,18 +68,30 @@ class Watches:
     def find(self, as_of: datetime) -> Watched | None:
         """The record of the look at `as_of`, if it was taken."""
         path = self._path(as_of)
-        return Watched.from_json(self.storage.read(path)) if self.storage.exists(path) else None
+        return self._read(path) if self.storage.exists(path) else None
 
     def add(self, watched: Watched) -> Watched:
         """Keep a record; the first for a moment stays, and is returned."""
         self.storage.create(self._path(watched.as_of), watched.to_json().encode())
-        return Watched.from_json(self.storage.read(self._path(watched.as_of)))
+        return self._read(self._path(watched.as_of))
 
     def last(self, until: datetime) -> Watched | None:
         """The newest record not after `until`, if any."""
+        return next(self.backwards(until), None)
+
+    def backwards(self, until: datetime) -> Iterator[Watched]:
+        """The records not after `until`, newest first, each read when it is asked for."""
         limit = self._path(until)
-        paths = [path for path in self.storage.list(self.folder) if path <= limit]
-        return Watched.from_json(self.storage.read(paths[-1])) if paths else None
+        for path in reversed([path for path in self.storage.list(self.folder) if path <= limit]):
+            yield self._read(path)
+
+    def _read(self, path: str) -> Watched:
+        return Watched.from_json(self.storage.read(path))
 
     def _path(self, as_of: datetime) -> str:
         return f"{self.folder}/{as_of.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}.json"
+
+
+@cache
+def _adapter() -> TypeAdapter[Watched]:
+    return TypeAdapter(Watched)

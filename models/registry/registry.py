@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from models.data.logged import LoggedInputs
 from models.data.predictions import Predictions
 from models.data.row_sets import RowSets
 from models.data.snapshots import Snapshots
+from models.monitoring.memo import StoredMemo
 from models.monitoring.watches import Watches
 from models.registry.log import DecisionLog
 from models.registry.storage import Storage
@@ -23,8 +25,10 @@ class Registry:
     log: DecisionLog
     versions: Versions
     predictions: Predictions
+    inputs: LoggedInputs
     snapshots: Snapshots
     watches: Watches
+    memo: StoredMemo
     holdouts: RowSets
     hard_rows: RowSets
 
@@ -37,8 +41,10 @@ class Registry:
             log=DecisionLog(storage, project),
             versions=Versions(storage, project),
             predictions=Predictions(storage, project),
+            inputs=LoggedInputs(storage, project),
             snapshots=Snapshots(storage, project),
             watches=Watches(storage, project),
+            memo=StoredMemo(storage, project),
             holdouts=RowSets(storage, f"holdouts/{project}"),
             hard_rows=RowSets(storage, f"hard_rows/{project}"),
         )

@@ -85,7 +85,7 @@ def test_a_bare_date_and_a_time_without_a_zone_are_utc(write: Write) -> None:
         ("gate.alpha", "small", ["gate.alpha", "number", "(found 'small')"]),
         ("gate.min_gain", -0.1, ["gate.min_gain", "greater than or equal to 0", "(found -0.1)"]),
         ("gate.minima.groups", 3, ["gate.minima.groups", "greater than or equal to 10", "(found 3)"]),
-        ("watch.volume_ratio", 0.5, ["watch.volume_ratio", "greater than 1", "(found 0.5)"]),
+        ("watch.quality.volume_ratio", 0.5, ["watch.quality.volume_ratio", "greater than 1", "(found 0.5)"]),
         ("training.epochs", 0, ["training.epochs", "greater than 0", "(found 0)"]),
         ("training.epochs", "3", ["training.epochs", "integer", "(found '3')"]),
         ("training.recipes", ["magic"], ["training.recipes.0", "'finetune' or 'scratch'", "(found 'magic')"]),

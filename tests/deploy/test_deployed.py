@@ -136,8 +136,9 @@ def test_deploying_again_changes_no_deployment_and_leaves_one_automation(
     assert {name: deployment["id"] for name, deployment in again.items()} == {
         name: deployment["id"] for name, deployment in deployed.items()
     }
-    assert set(again) == {f"{flow}-churn" for flow in ("score", "watch", "retrain", "rollback", "override", "replay")}
-    assert [automation["name"] for automation in automations(shell)] == ["retrain churn when the watch finds harm"]
+    flows = ("score", "watch", "retrain", "rollback", "override", "label", "replay")
+    assert set(again) == {f"{flow}-churn" for flow in flows}
+    assert [automation["name"] for automation in automations(shell)] == ["retrain churn when the watch wants it"]
 
 
 def test_the_server_knows_pools_limits_schedules_and_the_first_line_of_each_flow(

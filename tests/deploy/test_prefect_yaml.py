@@ -7,7 +7,7 @@ import inspect
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
@@ -22,14 +22,14 @@ from prefect.utilities.schema_tools import validate
 from prefect.workers.process import ProcessWorker
 
 from configs.schema import load
-from models.monitoring.diagnosis import Diagnosis, Verdict
 
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
-EVENT = {"verdict": "concept_change", "as_of": "2013-05-10T05:00:00+00:00"}
+EVENT = {"wanted": "log_loss is 0.52, > 0.5", "as_of": "2013-05-10T05:00:00+00:00"}
 BY_HAND = {
-    "override": {"version": "20130501-0123456789", "answer": "refused", "by": "Ada", "reason": "odd scores at night"}
+    "override": {"version": "20130501-0123456789", "answer": "refused", "by": "Ada", "reason": "odd scores at night"},
+    "label": {"file": "wanted.csv"},
 }
 
 each_deployment = pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=lambda deployment: deployment["name"])
@@ -155,10 +155,11 @@ def test_what_a_person_must_give_is_required_by_the_form_and_by_nothing_that_sta
     deployment: dict[str, Any],
 ) -> None:
     required = set(parameter_schema(flow_of(deployment)).required) - set(deployment["parameters"])
-    assert required == set(BY_HAND.get(flow_of(deployment).name, {}))
+    by_hand = BY_HAND.get(flow_of(deployment).name, {})
+    assert required == set(by_hand)
     assert not required or not {"schedules", "triggers"} & set(deployment)
     for name in required:
-        [error] = validate(deployment["parameters"] | _without(BY_HAND["override"], name), _schema(deployment))
+        [error] = validate(deployment["parameters"] | _without(by_hand, name), _schema(deployment))
         assert repr(name) in error.message
 
 
@@ -177,7 +178,8 @@ def test_a_time_reaches_a_flow_in_utc_in_whatever_zone_it_was_written(text: str)
     for deployment in DEPLOYMENTS:
         flow = flow_of(deployment)
         if "as_of" in parameter_schema(flow).properties:
-            as_of = flow.validate_parameters(deployment["parameters"] | {"as_of": text})["as_of"]
+            given = deployment["parameters"] | BY_HAND.get(flow.name, {}) | {"as_of": text}
+            as_of = flow.validate_parameters(given)["as_of"]
             assert as_of == datetime(2013, 5, 10, tzinfo=UTC)
             assert as_of.tzinfo is UTC  # an equal zone of another type is one that pandas does not take beside it
 
@@ -209,11 +211,10 @@ def test_a_trigger_has_only_keys_that_prefect_reads(deployment: dict[str, Any], 
     assert set(trigger) <= names(type(DeploymentTriggerAdapter.validate_python(trigger)))
 
 
-def test_retrain_waits_for_each_diagnosis_that_warrants_it_and_for_no_other() -> None:
+def test_retrain_waits_for_the_wish_of_the_watch_and_for_no_diagnosis() -> None:
     ((deployment, trigger),) = triggers()
-    warranting = {verdict for verdict in get_args(Verdict) if Diagnosis(verdict, "").warrants_retrain}
     assert flow_of(deployment).name == "retrain"
-    assert set(trigger["expect"]) == {f"perennial.diagnosis.{verdict}" for verdict in warranting}
+    assert trigger["expect"] == ["perennial.retrain.wanted"]
     assert trigger["match"] == {
         "prefect.resource.id": f"perennial.project.{load(deployment['parameters']['project']).name}"
     }

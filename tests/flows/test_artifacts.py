@@ -44,6 +44,16 @@ class FlowRun:
         query = {"flow_runs": {"id": {"any_": [self.id]}}, "sort": "EXPECTED_START_TIME_ASC"}
         return [run["name"] for run in self.server.ask("task_runs/filter", **query)]
 
+    def events(self, num_events: int) -> list[dict[str, Any]]:
+        """What it told automations, once so many events have arrived, the oldest first."""
+        query = {"event": {"prefix": ["perennial."]}, "related": {"id": [f"prefect.flow-run.{self.id}"]}}
+
+        def found() -> list[dict[str, Any]]:
+            return list(self.server.ask("events/filter", filter=query | {"order": "ASC"})["events"])
+
+        assert _eventually(lambda: len(found()) >= num_events), found()
+        return found()
+
 
 def test_a_retrain_leaves_its_decision_as_a_table_and_a_link(own: Own, prefect_here: Shell) -> None:
     own.add_rows(own_project.later_customers())
@@ -81,15 +91,33 @@ def test_a_watch_leaves_a_table_and_an_event_that_says_the_diagnosis(own: Own, p
     assert any(what.startswith("drift of ") for what in table)
     assert artifacts["churn-watch"]["description"].startswith("**broken_feed** as of 2025-05-25: ")
 
-    wanted = {
-        "event": {"name": ["perennial.diagnosis.broken_feed"]},
-        "related": {"id": [f"prefect.flow-run.{run.id}"]},
-    }
-    assert _eventually(lambda: prefect_here.ask("events/filter", filter=wanted)["events"])
-    [event] = prefect_here.ask("events/filter", filter=wanted)["events"]
+    [event] = run.events(1)
+    assert event["event"] == "perennial.diagnosis.broken_feed"
     assert event["resource"]["prefect.resource.id"] == "perennial.project.churn"
     assert event["payload"]["champion"] == watched.champion
     assert event["payload"]["reason"] == watched.diagnosis.reason
+    assert event["payload"]["wanted"] == ""
+
+
+def test_a_watch_that_wants_a_retrain_says_so_in_an_event_of_its_own(fresh: Own, prefect_here: Shell) -> None:
+    project = fresh.having("watch.triggers=[{trigger: threshold, when: 'log_loss > 0.1'}]")
+    assert retrain(project, as_of=day("2025-02-15")).kind == "promoted"
+    score(project, day("2025-02-28"))
+    state = watch(project, day("2025-02-28"), return_state=True)
+    run, watched = FlowRun(prefect_here, str(state.state_details.flow_run_id)), state.result()
+    assert watched.wanted and watched.wanted.endswith(", > 0.1")
+    assert not watched.diagnosis.warrants_retrain, "the trigger alone wants it"
+    said, wanted = run.events(2)
+    assert said["event"] == f"perennial.diagnosis.{watched.diagnosis.verdict}"
+    assert wanted["event"] == "perennial.retrain.wanted"
+    assert said["payload"] == wanted["payload"]
+    assert wanted["payload"] == {
+        "verdict": watched.diagnosis.verdict,
+        "reason": watched.diagnosis.reason,
+        "wanted": watched.wanted,
+        "as_of": "2025-02-28T00:00:00+00:00",
+        "champion": watched.champion,
+    }
 
 
 def test_a_replay_leaves_a_report_under_a_run_with_a_name_and_tags(replayed: Replayed, shell: Shell) -> None:
@@ -110,8 +138,9 @@ def test_a_replay_emits_its_diagnoses_under_a_name_that_no_automation_waits_for(
     history = {"event": {"prefix": ["perennial.replayed."]}, **project}
     assert _eventually(lambda: shell.ask("events/filter", filter=history)["total"] >= 7)
     [run] = shell.ask("flow_runs/filter", flow_runs={"name": {"any_": ["replay-churn"]}}, sort="START_TIME_ASC")[:1]
-    live = {"event": {"prefix": ["perennial.diagnosis."]}, "related": {"id": [f"prefect.flow-run.{run['id']}"]}}
-    assert shell.ask("events/filter", filter=live)["total"] == 0
+    names = {event["event"] for event in FlowRun(shell, run["id"]).events(8)}
+    assert "perennial.replayed.wanted" in names
+    assert all(name.startswith("perennial.replayed.") for name in names)
 
 
 def _eventually(is_true: Any) -> bool:

@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import get_args
 
 import pytest
 
@@ -17,13 +19,17 @@ from flows.command import _parser
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.status import status
-from flows.terminal import show
+from flows.terminal import VERDICT_COLOURS, show
+from models.data.given_labels import Taken
+from models.monitoring.diagnosis import Diagnosis, Verdict
+from models.monitoring.evidence import Evidence
+from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from models.registry.versions import VersionId
 from tests.flows.commands import REPOSITORY, Shell
 from tests.flows.conftest import Own
 
-FLOWS = ("override", "replay", "retrain", "rollback", "score", "status", "watch")
+FLOWS = ("label", "override", "replay", "retrain", "rollback", "score", "status", "watch")
 Here = Callable[..., CompletedProcess[str]]
 MARKED = "see [/runbook/12] [red] :bug:"  # looks like the markup of rich, and is not
 
@@ -108,6 +114,33 @@ def test_status_says_who_is_champion_and_what_was_decided_without_a_server(own: 
 def test_a_reason_is_printed_as_it_was_given(capsys: pytest.CaptureFixture[str]) -> None:
     show(Entry(3, "", "rolled_back", MARKED, "by hand", VersionId("v1"), None, "2025-05-01", "2025-05-01"))
     assert capsys.readouterr().out == f"rolled_back v1  {MARKED}\n"
+
+
+def test_a_watch_is_shown_with_its_reason_what_to_do_and_why_a_retrain_is_wanted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moment, diagnosis = (
+        datetime(2025, 5, 1, tzinfo=UTC),
+        Diagnosis("concept_change", f"The champion got worse: {MARKED}."),
+    )
+    found = Watched(moment, moment, VersionId("v1"), 9, Evidence(), diagnosis, wanted="alarm of auc")
+    show(found)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == f"concept_change  The champion got worse: {MARKED}."
+    assert lines[1].startswith(f"what to do      {diagnosis.action[:40]}")
+    assert lines[-1] == "retrain         wanted: alarm of auc"
+    show(replace(found, wanted=None))
+    assert "wanted" not in capsys.readouterr().out
+
+
+def test_every_verdict_has_a_colour() -> None:
+    assert set(VERDICT_COLOURS) == set(get_args(Verdict))
+
+
+def test_what_became_of_a_file_of_labels_is_shown_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    taken = Taken(5, 1, 2, 1, 0, 1, unmatched=MARKED)
+    show(taken)
+    assert capsys.readouterr().out == f"{taken.sentence}\n"
 
 
 @pytest.mark.slow

@@ -25,8 +25,17 @@ def log_loss(labels: np.ndarray, scores: np.ndarray) -> Measured:
     >>> round(log_loss(np.array([0, 2]), np.array([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]])).value, 4)
     0.6931
     """
+    return mean_of(log_losses(labels, scores))
+
+
+def log_losses(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """What each row costs, in nats, shape (rows,): the values whose mean is `log_loss`.
+
+    >>> log_losses(np.array([1.0, 0.0]), np.array([0.5, 0.0])).round(4).tolist()
+    [0.6931, 0.0]
+    """
     happened = probability_of_what_happened(labels, scores)
-    return mean_of(-np.log(np.clip(happened, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)))
+    return -np.log(np.clip(happened, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
 
 
 def brier(labels: np.ndarray, scores: np.ndarray) -> Measured:

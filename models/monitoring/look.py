@@ -1,0 +1,292 @@
+"""One look at a champion: from rows, scores and labels to the evidence. Pure: whoever calls it fetches and keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from models.data.predictions import SCORE
+from models.evaluation.metrics import catalogue
+from models.evaluation.metrics.metric import Undefined
+from models.evaluation.metrics.proper import log_losses
+from models.monitoring.alarms import detect
+from models.monitoring.daily import watched_series
+from models.monitoring.drift import ColumnDrift, column_drift
+from models.monitoring.estimation.cbpe import cbpe
+from models.monitoring.estimation.domain import fit_domain
+from models.monitoring.estimation.estimate import Estimate
+from models.monitoring.estimation.reverse_concept import NUM_PARTS, ConceptCost, concept_cost
+from models.monitoring.estimation.track_record import Matured, trust, widened
+from models.monitoring.estimation.weighted import weighted
+from models.monitoring.evidence import Evidence, JointDrift, SeriesAlarm, Settled, Trusted
+from models.monitoring.performance import Realised, change
+from models.monitoring.quality import Profile, QualityCheck, check_days, check_scored, check_skew, profile_days
+from models.monitoring.replay import Replay
+from models.monitoring.series import Series
+from models.monitoring.view import A_WEEK, BEFORE, Part, View
+from models.monitoring.watches import Watched
+
+METRICS = tuple(map(catalogue.metric, ("log_loss", "auc", "calibration_error")))
+FEWEST_SLICE_ROWS = 100
+FEWEST_DAYS = 5  # in the reference of a series that can raise an alarm
+DAYS_A_YEAR = 365.25
+FEWEST_ROWS = 100  # on either side, to expect anything without labels
+ESTIMATED = ("auc", "log_loss")
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a look has found, and what the next one continues: the series, and the days before a fault."""
+
+    evidence: Evidence
+    series: tuple[Series, ...]
+    sound: tuple[Profile, ...]
+
+
+def look(
+    view: View, earlier: Sequence[Series] = (), settled: Sequence[Settled] = (), sound: Sequence[Profile] = ()
+) -> Looked:
+    """Gather the evidence of one look.
+
+    Args:
+        view: what there is to look at.
+        earlier: the series as the last look at the same champion has left them.
+        settled: estimates of earlier looks with what came true.
+        sound: where the last look has found a fault, the last days before it. A jump is told by what was before it:
+            without them a column that stays in another unit would count as usual once the jump has left the window.
+    """
+    profiles = _profiles(view, sound)
+    series = watched_series(view, profiles, earlier)
+    labels, expected = view.due.frame[view.columns.label], _without_labels(view)
+    trusted = [_trusted(each, settled) for each in expected.estimates]
+    alarms = tuple(_alarm(each, view.settings.rules.false_alarms) for each in series)
+    checks = _quality(view, profiles)
+    evidence = Evidence(
+        quality=checks,
+        replay=_replay(view),
+        drift=_drift(view, {alarm.series for alarm in alarms if alarm.is_raised}),
+        joint=expected.joint,
+        estimates=tuple(widened(each, of.trust) for each, of in zip(expected.estimates, trusted, strict=True)),
+        trust=tuple(trusted),
+        realised=_realised(view),
+        alarms=alarms,
+        labelled_share=float(labels.notna().mean()) if len(labels) else None,
+    )
+    return Looked(evidence, series, _sound(profiles, checks))
+
+
+def settle(look: Watched, part: Part) -> list[Settled]:
+    """What came true of the estimates of an earlier look, on the very rows that they were made for.
+
+    Args:
+        look: the earlier look.
+        part: the rows of its window as its champion scored them, with the labels that have come since.
+    """
+    truth = part.only(part.frame[part.columns.label].notna().to_numpy()).judged
+    found = []
+    for estimate in look.evidence.estimates:
+        try:
+            realised = catalogue.metric(estimate.metric).measure(truth.sample).value
+        except Undefined:
+            continue
+        matured = Matured.of(estimate, realised)
+        found.append(Settled(look.as_of.isoformat(), estimate.estimator, estimate.metric, matured))
+    return found
+
+
+def _profiles(view: View, sound: Sequence[Profile]) -> list[Profile]:
+    """What each day looks like, after the last sound days before the newest window: they show whether a change is new.
+
+    A day is profiled with the week before it at hand, in which its rows may have been delivered already.
+    """
+    part, layout = view.profiled, view.champion.expectations.layout
+    days = [day for day in part.span if day.end > view.start - BEFORE]
+
+    def fresh(places: Sequence[int]) -> list[Profile]:
+        first, last = days[places[0]], days[places[-1]]
+        rows = part.frame.iloc[part.rows_since(first.ordinal - A_WEEK.days, last)]
+        found = {each.day: each for each in profile_days(rows, layout, view.columns, first.start, last.end)}
+        return [found[days[place].iso] for place in places]
+
+    found = view.memo.each("profile", [part.week_key(day) for day in days], Profile, fresh)
+    first = view.newest.span[0].iso if view.newest.span else ""
+    last_sound = sound[-1].day if sound else first
+    before = {each.day: each for each in (*sound, *found) if each.day < first and each.day <= last_sound}
+    return [*list(before.values())[-BEFORE.days :], *(profile for profile in found if profile.day >= first)]
+
+
+def _sound(profiles: Sequence[Profile], checks: Sequence[QualityCheck]) -> tuple[Profile, ...]:
+    """The last whole days before the first faulty one; none where no day is faulty."""
+    faulty = [day for check in checks if check.is_broken for day in check.days]
+    if not faulty:
+        return ()
+    return tuple(each for each in profiles if each.is_complete and each.day < min(faulty))[-BEFORE.days :]
+
+
+def _quality(view: View, profiles: Sequence[Profile]) -> tuple[QualityCheck, ...]:
+    limits, newest = view.settings.limits, view.newest.frame
+    first = view.newest.span[0].iso if view.newest.span else ""
+    of_window = [profile for profile in profiles if profile.day >= first]
+    earlier = [profile for profile in profiles if profile.day < first]
+    checks = [
+        *check_days(of_window, view.champion.expectations, limits, earlier, view.seen.until),
+        check_scored(len(newest), len(view.scored.frame), limits),
+    ]
+    if view.logged is not None:
+        checks += check_skew(view.logged.frame, newest, view.columns.id, view.champion.features, limits.skew_share)
+    return tuple(sorted(checks, key=lambda check: not check.is_broken))
+
+
+def _replay(view: View) -> Replay | None:
+    logged = view.logged
+    if logged is None:
+        return None
+    scores = logged.frame[SCORE].to_numpy()
+    return view.memo.once(
+        "replay", logged.key(), Replay, lambda: Replay.of(scores, view.champion.predict(logged.frame))
+    )
+
+
+def _drift(view: View, raised: Collection[str]) -> tuple[ColumnDrift, ...]:
+    """Every column against the reference, by its distance; it has moved when its alarm says that this is no chance."""
+    reference, newest, threshold = view.reference, view.newest, view.settings.drift_distance
+    if not len(newest.frame) or not len(reference.frame):
+        return ()
+    found = view.memo.once("drift", newest.key(threshold), tuple[ColumnDrift, ...], lambda: _distances(view))
+    sure = [replace(each, has_moved=each.has_moved and f"drift.{each.column}" in raised) for each in found]
+    return tuple(sorted(sure, key=lambda each: (not each.has_moved, -each.harm, -each.distance)))
+
+
+def _distances(view: View) -> tuple[ColumnDrift, ...]:
+    champion, sample = view.champion, view.reference.judged.sample
+    costs, threshold = log_losses(sample.labels, sample.scores), view.settings.drift_distance
+    return tuple(
+        column_drift(view.reference.frame, view.newest.frame, champion.numbers, champion.categories, threshold, costs)
+    )
+
+
+def _realised(view: View) -> Realised | None:
+    """Metrics of the labelled rows against the reference, of all and of each slice that is large enough."""
+    rows, before = view.labelled, view.reference
+    if not len(rows.frame) or not len(before.frame):
+        return None
+    return view.memo.once("realised", rows.key(dict(view.settings.slices)), Realised, lambda: _measured(view))
+
+
+def _measured(view: View) -> Realised:
+    now, before = view.labelled.judged, view.reference.judged
+    changes = [change(metric, now, before) for metric in METRICS]
+    earlier = view.slices(view.reference)
+    for name, rows in view.slices(view.labelled).items():
+        if rows.sum() >= FEWEST_SLICE_ROWS and name in earlier and earlier[name].sum() >= FEWEST_SLICE_ROWS:
+            changes += [change(metric, now.take(rows), before.take(earlier[name]), name) for metric in METRICS[:2]]
+    return Realised(
+        num_rows=len(now.days),
+        num_days=now.num_days,
+        positive_share=float(now.sample.labels.mean()),
+        changes=tuple(each for each in changes if each is not None),
+    )
+
+
+@dataclass(frozen=True)
+class WithoutLabels:
+    """What can be said of the newest rows before their labels come."""
+
+    joint: JointDrift | None
+    estimates: tuple[Estimate, ...]
+
+
+def _without_labels(view: View) -> WithoutLabels:
+    """Joint drift and estimates; nothing where there are too few rows to say anything."""
+    labels = view.reference.frame[view.columns.label]
+    if min(len(view.scored.frame), len(labels)) < FEWEST_ROWS or labels.nunique() < 2:
+        return WithoutLabels(None, ())
+    return view.memo.once("expected", view.scored.key(), WithoutLabels, lambda: _expected(view))
+
+
+def _expected(view: View) -> WithoutLabels:
+    """One classifier of old against new serves the test of joint drift and the weights of the second estimator."""
+    champion, reference, scored = view.champion, view.reference, view.scored
+    domain = fit_domain(
+        reference.frame,
+        scored.frame,
+        champion.numbers,
+        champion.categories,
+        reference.days,
+        scored.days,
+        jobs=view.settings.jobs,
+    )
+    sample, scores = reference.judged.sample, scored.frame[SCORE].to_numpy()
+    found = (*cbpe(sample, scores, ESTIMATED).values(), *weighted(sample, scores, domain, ESTIMATED).values())
+    return WithoutLabels(JointDrift.of(domain), found)
+
+
+def _trusted(estimate: Estimate, settled: Sequence[Settled]) -> Trusted:
+    """What the past of an estimator says of it."""
+    name = (estimate.estimator, estimate.metric)
+    return Trusted(*name, trust([each.matured for each in settled if (each.estimator, each.metric) == name]))
+
+
+def with_concept(evidence: Evidence, view: View) -> Evidence:
+    """The evidence, with what the change of concept costs on inputs as they were, where there is harm to explain."""
+    return replace(evidence, concept=_concept(view)) if evidence.harmed else evidence
+
+
+def _concept(view: View) -> tuple[ConceptCost, ...]:
+    """Nothing where there are too few days to say."""
+    now, before, champion = view.labelled, view.reference, view.champion
+    if min(now.judged.num_days, before.judged.num_days) < NUM_PARTS:
+        return ()
+    return view.memo.once(
+        "concept",
+        now.key(),
+        tuple[ConceptCost, ...],
+        lambda: tuple(
+            concept_cost(
+                before.frame,
+                before.judged.sample,
+                now.frame,
+                now.judged.sample,
+                champion.numbers,
+                champion.categories,
+                before.days,
+                now.days,
+                jobs=view.settings.jobs,
+            ).values()
+        ),
+    )
+
+
+def _alarm(series: Series, false_alarms: float) -> SeriesAlarm:
+    """What the test that is valid at every look says of one series."""
+    is_performance = not series.name.startswith("drift.")
+    quiet = SeriesAlarm(series.name, series.label, 0.0, 0.0, False, None, None, None, 0.0, series.worth, is_performance)
+    if not series.share or len(series.reference) < FEWEST_DAYS or not series.values:
+        return quiet
+    found = detect(
+        np.array(series.reference),
+        np.array(series.values),
+        _years_covered(series.days),
+        alpha=false_alarms,
+        share=series.share,
+        direction=series.direction,
+    ).alarm(series.name, series.days)
+    moved = (found.after or 0.0) - (found.before or 0.0)
+    return replace(
+        quiet,
+        years=found.evidence,
+        years_needed=found.threshold,
+        is_raised=found.is_current,
+        since=found.since,
+        before=found.before,
+        after=found.after,
+        worse={"up": moved, "down": -moved, "both": abs(moved)}[series.direction],
+    )
+
+
+def _years_covered(days: Sequence[str]) -> np.ndarray:
+    """The time since the day before, of each day; days without a value count for the next one that has one."""
+    ordinals = np.array(days, dtype="datetime64[D]").astype(int)
+    return np.diff(ordinals, prepend=ordinals[0] - 1) / DAYS_A_YEAR

@@ -1,0 +1,38 @@
+"""The replay check: does the champion reproduce, from the inputs as they were logged, the scores that were logged?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+TOLERANCE = 1e-4  # float32 sums in another order differ by less
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How many logged scores were computed again, and how many came out otherwise.
+
+    Attributes:
+        num_rows: scores that were computed again.
+        mismatch_share: of them that differ by more than the tolerance or are not numbers.
+        largest: difference.
+    """
+
+    num_rows: int
+    mismatch_share: float
+    largest: float
+
+    @classmethod
+    def of(cls, logged: np.ndarray, again: np.ndarray) -> Self:
+        """Compare scores of the same rows, shape (rows,).
+
+        >>> Replay.of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.1, 0.2, 0.35, np.nan])).mismatch_share
+        0.5
+        """
+        if not len(logged):
+            return cls(0, 0.0, 0.0)
+        apart = np.abs(again - logged)
+        largest = float(np.nanmax(apart)) if np.isfinite(apart).any() else 1.0
+        return cls(len(logged), float((~(apart <= TOLERANCE)).mean()), largest)

@@ -1,0 +1,82 @@
+"""Weigh whether a retrain is wanted: what the project's triggers say of the looks so far."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from configs.schema import Project
+from models.monitoring.daily import LABELLED_ROWS
+from models.monitoring.triggers.compound import AnyOf
+from models.monitoring.triggers.situation import Look, Situation
+from models.monitoring.watches import Watched
+from models.registry.log import State
+from models.registry.registry import Registry
+from tasks.step import registry_of, step
+
+LOOKS = 100  # that a trigger can look back on
+ONE_DAY = timedelta(days=1)
+
+
+@step
+def weigh(project: Project, watched: Watched) -> Watched:
+    """The look, with the reason why a retrain is wanted; none where a fault stands, whatever the triggers would say."""
+    if watched.diagnosis.forbids_retrain:
+        return watched
+    triggers = AnyOf(tuple(each.build() for each in project.watch.triggers))
+    return replace(watched, wanted=triggers.reason(situation_of(project, watched)))
+
+
+def situation_of(project: Project, watched: Watched) -> Situation:
+    """What the triggers see: the looks at the present champion, and the attempts to replace it."""
+    registry = registry_of(project)
+    state = registry.log.read()
+    looks = [*_looks_before(registry, watched), watched][-LOOKS:]
+    shown = tuple(map(_look, looks))
+    days = max((watched.as_of - watched.start) / ONE_DAY, 1e-9)
+    return Situation(
+        as_of=watched.as_of,
+        looks=shown,
+        attempts=attempts_before(state, watched.as_of),
+        trained_until=registry.versions.trained_until(watched.champion),
+        series=tuple(sorted({name for look in shown for name in look.values} | set(_always(project)))),
+        rows_a_day=watched.num_rows / days,
+        training_cost=None,
+    )
+
+
+def attempts_before(state: State, as_of: datetime) -> tuple[datetime, ...]:
+    """When retrains were tried that were not declined, oldest first."""
+    begun = (entry for entry in state.entries if entry.attempt.startswith("retrain ") and entry.kind != "declined")
+    return tuple(sorted({moment for entry in begun if (moment := datetime.fromisoformat(entry.as_of)) < as_of}))
+
+
+def _looks_before(registry: Registry, watched: Watched) -> list[Watched]:
+    """Earlier looks at the same champion, oldest first."""
+    earlier = (look for look in registry.watches.backwards(watched.as_of) if look.as_of < watched.as_of)
+    same = itertools.takewhile(lambda look: look.champion == watched.champion, earlier)
+    return list(itertools.islice(same, LOOKS))[::-1]
+
+
+def _look(watched: Watched) -> Look:
+    evidence = watched.evidence
+    values = {series.name: series.last for series in watched.series}
+    values |= {f"estimated_{each.metric}": each.value for each in reversed(evidence.estimates)}  # the first one counts
+    loss = evidence.realised.of("log_loss") if evidence.realised else None
+    rows = watched.named(LABELLED_ROWS)
+    return Look(
+        as_of=watched.as_of,
+        verdict=watched.diagnosis.verdict,
+        values={name: value for name, value in values.items() if value is not None},
+        alarms=tuple(alarm.series for alarm in evidence.alarms if alarm.is_raised),
+        new_labelled_rows=int(sum(rows.values)) if rows else 0,
+        regret=loss.worse if loss else None,
+    )
+
+
+def _always(project: Project) -> list[str]:
+    """The series that every look of the project may have, whether it had a value yet or not."""
+    estimated = ["estimated_auc", "estimated_log_loss"]
+    columns = [f"drift.{name}" for name in project.data.features]
+    return ["auc", "log_loss", *estimated, *columns, *(each.name for each in project.watch.business)]
