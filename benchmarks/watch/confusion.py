@@ -23,8 +23,10 @@ from benchmarks.watch.episodes import CHANGED_DAYS, Episode, champion, views, wo
 from benchmarks.watch.injections import FAULTS, HARMFUL, INJECTIONS
 from benchmarks.watch.streams import NAMES
 from benchmarks.work import error_of, generator, share, spread_out
-from models.monitoring.diagnosis import Rules, diagnose
+from models.monitoring.diagnosis import Diagnosis, Rules, diagnose
 from models.monitoring.look import look
+from models.monitoring.quality import Profile
+from models.monitoring.series import Series
 
 STEPS = (2, 9, 23, CHANGED_DAYS + 2)  # days after the change
 BEFORE_LABELS = 2  # the look at which no label of the changed rows has come
@@ -81,7 +83,9 @@ def play(piece: Piece) -> Played:
 
 
 def _watch(episode: Episode) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    rules, found, series, sound = Rules(), [], (), ()
+    rules, found = Rules(), list[Diagnosis]()
+    series: tuple[Series, ...] = ()
+    sound: tuple[Profile, ...] = ()
     as_ofs = [episode.world.change + timedelta(days=step) for step in STEPS]
     for _, view in views(episode, champion(episode.world), as_ofs):
         looked = look(view, series, sound=sound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def _by_whole_day(view: View) -> dict[str, dict[str, float]]:
             "performance",
             part.day_key(day, dict(view.settings.slices)),
             dict[str, float],
-            lambda rows=rows: _values_of_one_day(view, part, rows),
+            partial(_values_of_one_day, view, part, rows),
         )
         for name, value in values.items():
             found.setdefault(name, {})[day.iso] = value

@@ -179,18 +179,23 @@ def test_a_new_day_is_profiled_alone(own: Own, prefect_here: Shell, monkeypatch:
     own.add_rows(rows)
     for last in (AS_OF - timedelta(days=1), AS_OF):
         score(own.project, last)
-        profiled: list[int] = []
-        whole = look_module.profile_days
-        with monkeypatch.context() as counted:
-            counted.setattr(look_module, "profile_days", lambda *arguments: _counting(profiled, whole, *arguments))
+        counted = _Counted(look_module.profile_days)
+        with monkeypatch.context() as counting:
+            counting.setattr(look_module, "profile_days", counted)
             watch(own.project, last)
-    assert sum(profiled) <= 4, "the new day, and the days whose labels have come since"
+    assert counted.num_days <= 4, "the new day, and the days whose labels have come since"
 
 
-def _counting(profiled: list[int], whole: Callable[..., list[Profile]], *arguments: object) -> list[Profile]:
-    found = whole(*arguments)
-    profiled.append(len(found))
-    return found
+class _Counted:
+    """A function of days that counts how many it has profiled."""
+
+    def __init__(self, whole: Callable[..., list[Profile]]) -> None:
+        self.whole, self.num_days = whole, 0
+
+    def __call__(self, *arguments: object) -> list[Profile]:
+        found = self.whole(*arguments)
+        self.num_days += len(found)
+        return found
 
 
 def test_labels_that_do_not_arrive_are_asked_for(own: Own, prefect_here: Shell) -> None:

@@ -70,7 +70,7 @@ CASES: list[tuple[dict[str, object], str, str]] = [
     (
         {"realised": None, "alarms": (), "estimates": (FALLING,)},
         "labels_needed",
-        "auc is estimated at 0.650 (0.630 to 0.670) on rows without labels, where it was 0.750, and no labels are known",
+        "auc is estimated at 0.650 (0.630 to 0.670) on rows without labels, where it was 0.750, and no labels",
     ),
     ({"estimates": (FALLING,)}, "labels_needed", "auc is estimated at 0.650"),
     ({"estimates": (replace(FALLING, is_reliable=False),)}, "healthy", "Nothing moved"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -41,7 +42,7 @@ def test_local_days_tile_any_span_and_agree_with_the_day_of_each_event(naive: da
     end = start + timedelta(hours=hours)
     found = local_days(start, end, zone)
     assert (found[0].start, found[-1].end) == (start, end)
-    assert all(before.end == after.start for before, after in zip(found, found[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(found))
     assert all(day.is_whole for day in found[1:-1])
     starts = pd.Series([day.start for day in found]).astype("datetime64[ns, UTC]")
     assert days(starts, zone).tolist() == [day.ordinal for day in found]
