@@ -64,12 +64,12 @@ def _numbers(watched: Watched) -> dict[str, float | None]:
     """The few numbers of a look that are worth a line."""
     evidence = watched.evidence
     found: dict[str, float | None] = {"rows": float(watched.num_rows)}
-    found |= {f"{each.estimator} {each.metric}": each.value for each in evidence.estimates}
+    found |= {f"{each.estimator}_{each.metric}": each.value for each in evidence.estimates}
     changes = evidence.realised.changes if evidence.realised else ()
-    found |= {f"realised {each.metric}": each.value for each in changes if each.scope == "all rows"}
+    found |= {f"realised_{each.metric}": each.value for each in changes if each.scope == "all rows"}
     found |= {each.name: each.last for each in watched.series if each.share == 0}
-    found["scores not reproduced"] = evidence.replay.mismatch_share if evidence.replay else None
-    found["broken checks"] = float(sum(check.is_broken for check in evidence.quality))
+    found["scores_not_reproduced"] = evidence.replay.mismatch_share if evidence.replay else None
+    found["broken_checks"] = float(sum(check.is_broken for check in evidence.quality))
     return found
 
 

@@ -104,13 +104,14 @@ def _profiles(view: View, sound: Sequence[Profile]) -> list[Profile]:
     part, layout = view.profiled, view.champion.expectations.layout
     days = [day for day in part.span if day.end > view.start - BEFORE]
 
-    def fresh(places: Sequence[int]) -> list[Profile]:
+    def fresh(places: Sequence[int]) -> list[Profile | None]:
         first, last = days[places[0]], days[places[-1]]
         rows = part.frame.iloc[part.rows_since(first.ordinal - A_WEEK.days, last)]
         found = {each.day: each for each in profile_days(rows, layout, view.columns, first.start, last.end)}
-        return [found[days[place].iso] for place in places]
+        return [found.get(days[place].iso) for place in places]  # an hour of a day may have no row, and no profile
 
-    found = view.memo.each("profile", [part.week_key(day) for day in days], Profile, fresh)
+    kept = view.memo.each("profile", [part.week_key(day) for day in days], Profile | None, fresh)
+    found = [profile for profile in kept if profile]
     first = view.newest.span[0].iso if view.newest.span else ""
     last_sound = sound[-1].day if sound else first
     before = {each.day: each for each in (*sound, *found) if each.day < first and each.day <= last_sound}

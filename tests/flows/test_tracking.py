@@ -58,8 +58,10 @@ def test_a_watch_run_holds_what_was_measured_and_the_verdict(replayed: Replayed,
     assert (run["run_group"], run["job_type"], sorted(run["tags"])) == ("churn", "watch", ["churn", "watch"])
     assert run["summary"]["verdict"] == found.diagnosis.verdict == "concept_change"
     [measured] = run["history"]
-    assert measured["realised_log_loss"] == pytest.approx(found.evidence.realised.log_loss)
-    assert measured["estimated_auc"] == pytest.approx(found.evidence.estimate.auc)
+    assert measured["realised_log_loss"] == pytest.approx(found.evidence.realised.of("log_loss").value)
+    assert found.evidence.estimates
+    for estimate in found.evidence.estimates:
+        assert measured[f"{estimate.estimator}_{estimate.metric}"] == pytest.approx(estimate.value)
     assert run["exit_code"] == 0
 
 
