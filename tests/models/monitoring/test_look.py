@@ -123,13 +123,13 @@ def test_a_change_of_concept_is_found_with_its_day_and_its_cost(champion: Champi
 
 
 def test_inputs_that_move_without_harm_are_told_from_those_that_do(champion: Champion) -> None:
-    def older(rows: pd.DataFrame) -> pd.DataFrame:
+    def paying(rows: pd.DataFrame) -> pd.DataFrame:
         drawn = people(500, 120)
-        return drawn[drawn["age"] > 52].head(len(rows)).assign(id=rows["id"].array, at=rows["at"].array)
+        return drawn[drawn["plan"] != "free"].head(len(rows)).assign(id=rows["id"].array, at=rows["at"].array)
 
-    (one, diagnosis), *_ = looks(champion, after(8, older), [30])
+    (one, diagnosis), *_ = looks(champion, after(8, paying), [30])
     assert diagnosis.verdict == "benign_shift"
-    assert one.evidence.drift[0].column == "age"
+    assert one.evidence.drift[0].column == "plan"
     assert one.evidence.drift[0].has_moved
 
 
