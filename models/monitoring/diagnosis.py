@@ -147,15 +147,25 @@ def _warns(estimate: Estimate, rules: Rules) -> bool:
 
 
 def _no_harm(evidence: Evidence, rules: Rules) -> Diagnosis:
-    known = _known(evidence)
+    known, moved = _known(evidence), _movement(evidence, rules)
     sure = (
-        f"A fall that matters would be found; {_span(evidence)}"
-        if evidence.realised
-        else "Without labels, nobody knows."
+        f"Harm that matters is not shown; {_span(evidence)}" if evidence.realised else "Without labels, nobody knows."
     )
-    if moved := _movement(evidence, rules):
-        return Diagnosis("benign_shift", f"Inputs moved without harm: {moved}; {known}.", sure)
-    return Diagnosis("healthy", f"Nothing moved; {known}.", sure)
+    doubt = _is_worse(evidence, rules)
+    if doubt:  # days differ: a stormy fortnight is worse than the reference, and says nothing of the next
+        known += ", which days that differ so much can come to by chance"
+    if moved:
+        how = "and no harm is shown yet" if doubt else "without harm"
+        return Diagnosis("benign_shift", f"Inputs moved {how}: {moved}; {known}.", sure)
+    return Diagnosis("healthy", f"{'No change is shown yet' if doubt else 'Nothing moved'}; {known}.", sure)
+
+
+def _is_worse(evidence: Evidence, rules: Rules) -> bool:
+    """Whether a metric is worse by as much as matters, though no alarm says that this is no chance."""
+    if not evidence.realised:
+        return False
+    worth = (("log_loss", rules.harm), ("auc", rules.harm_auc))
+    return any((found := evidence.realised.of(name)) is not None and found.worse >= least for name, least in worth)
 
 
 def _known(evidence: Evidence) -> str:

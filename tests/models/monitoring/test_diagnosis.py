@@ -58,6 +58,17 @@ CASES: list[tuple[dict[str, object], str, str]] = [
     ),
     ({"alarms": (HARMED,)}, "concept_change", "The champion got worse on inputs that did not move: log loss (nats)"),
     ({"alarms": (SHIFTED_INPUT,)}, "healthy", "Nothing moved"),
+    (
+        {"realised": replace(SAME, changes=(replace(LOSS, value=0.7, worse=0.2),)), "drift": (MOVED,)},
+        "benign_shift",
+        "Inputs moved and no harm is shown yet: distance (0.40); log loss 0.700 against 0.500 at promotion, on 14 days "
+        "with labels, which days that differ so much can come to by chance.",
+    ),
+    (
+        {"realised": replace(SAME, changes=(replace(LOSS, value=0.7, worse=0.2),))},
+        "healthy",
+        "No change is shown yet; log loss 0.700",
+    ),
     ({"quality": (SOUND, BROKEN)}, "broken_feed", "The feed is not what the champion was trained on: missing share"),
     (
         {"replay": Replay(1_000, 0.02, 0.3)},

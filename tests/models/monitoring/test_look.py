@@ -69,7 +69,7 @@ def view(champion: Champion, rows: pd.DataFrame, as_of: datetime, **settings: ob
 
 
 def after(day: int, change: Change, num_days: int = 35) -> pd.DataFrame:
-    """Days of the champion's life, changed from the given one on; scores follow what the feed says, labels the truth."""
+    """Days of the champion's life, changed from the given one on; scores follow the feed, and labels the truth."""
     rows = people(TRAIN + REFERENCE, num_days)
     is_late = rows["at"] >= pd.Timestamp(FIRST + timedelta(days=day))
     return pd.concat([rows[~is_late], change(rows[is_late])], ignore_index=True)
