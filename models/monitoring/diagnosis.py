@@ -116,8 +116,10 @@ def _harm(evidence: Evidence, rules: Rules) -> Diagnosis | None:
     if not harmed:
         return None
     change, sure = _few([alarm.sentence for alarm in harmed]), _sure_of(harmed[0], rules)
-    cost = next((each for each in evidence.concept if each.metric == "log_loss"), None)
-    part = f"; on inputs as before log loss would be {cost.value:+.3f} nats" if cost else ""
+    worst = "auc" if harmed[0].series == "auc" else "log_loss"
+    cost = next((each for each in evidence.concept if each.metric == worst), None)
+    name = "AUC" if worst == "auc" else "log loss"
+    part = f"; of that {cost.value:+.3f} in {name} is the change of concept" if cost else ""
     if moved := _movement(evidence, rules):
         return Diagnosis(
             "harmful_shift", f"The champion got worse and its inputs moved: {change}; {moved}{part}.", sure

@@ -116,7 +116,7 @@ def test_a_log_loss_that_is_expected_to_rise_asks_for_labels_too() -> None:
 
 def test_harm_says_what_the_change_of_concept_costs_and_how_sure_it_is() -> None:
     found = verdict_of(alarms=(HARMED,), concept=(ConceptCost("log_loss", 0.08, 0.06, 0.1, 0.01, 0.001),))
-    assert "on inputs as before log loss would be +0.080 nats" in found.reason
+    assert "of that +0.080 in log loss is the change of concept" in found.reason
     assert "at most once in 9,000 years" in found.confidence
 
 

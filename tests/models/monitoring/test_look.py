@@ -168,6 +168,15 @@ def test_an_estimate_is_held_against_what_came_true_on_its_own_rows(champion: Ch
     assert now.reach < before.reach
 
 
+def test_an_hour_of_a_day_without_a_row_has_no_profile_and_is_no_crash(champion: Champion) -> None:
+    in_new_york = replace(COLUMNS, timezone="America/New_York")
+    as_of = FIRST + timedelta(days=30, hours=4, minutes=30)  # half an hour after midnight, in summer time
+    rows = after(99, lambda rows: rows)
+    quiet = rows[rows["at"] < pd.Timestamp(as_of - timedelta(hours=1))]
+    one = look(replace(view(champion, quiet, as_of), columns=in_new_york))
+    assert not any(check.is_broken for check in one.evidence.quality)
+
+
 def test_a_record_comes_back_equal_from_its_text(champion: Champion) -> None:
     rows = after(8, lambda rows: rows.assign(income=rows["income"] * 2.5))
     one = look(view(champion, rows, FIRST + timedelta(days=12)))

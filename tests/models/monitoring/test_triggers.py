@@ -15,8 +15,7 @@ from pydantic import BaseModel
 
 from configs.schema import load
 from configs.triggers import TriggerRef
-from models.monitoring.diagnosis import Diagnosis, Verdict
-from models.monitoring.triggers import retrain_trigger
+from models.monitoring.diagnosis import Verdict
 from models.monitoring.triggers.catalogue import NAMES, trigger
 from models.monitoring.triggers.check import check_trigger, situations
 from models.monitoring.triggers.situation import Look, Situation, Trigger
@@ -218,15 +217,6 @@ def test_good_looks_count_against_bad_ones_in_the_cost() -> None:
 def test_what_makes_no_trigger_is_refused(name: str, inner: int, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         trigger(name, *[HARM] * inner, **arguments)
-
-
-def test_without_triggers_of_its_own_a_project_retrains_on_harm_and_by_the_calendar() -> None:
-    month = timedelta(days=28)
-    assert retrain_trigger(Diagnosis("concept_change", "x"), ago(1), NOW, month) == "concept_change"
-    assert retrain_trigger(Diagnosis("healthy", "x"), ago(27), NOW, month) is None
-    assert retrain_trigger(Diagnosis("healthy", "x"), ago(28), NOW, month) == "scheduled"
-    assert retrain_trigger(None, None, NOW, month) == "scheduled"
-    assert retrain_trigger(None, ago(27), NOW, month) is None
 
 
 def configured() -> Iterator[Any]:
