@@ -17,12 +17,11 @@ from models.monitoring.business import Business
 from models.monitoring.diagnosis import diagnose
 from models.monitoring.evidence import Evidence, Settled
 from models.monitoring.look import look, settle, with_concept
-from models.monitoring.quality import Expectations, Profile
-from models.monitoring.series import Series
+from models.monitoring.quality import Expectations
 from models.monitoring.view import Champion, Seen, Settings, View, part_of
 from models.monitoring.watches import Watched
 from models.registry.registry import Registry
-from models.registry.versions import Version, VersionId
+from models.registry.versions import Version
 from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, registry_of, step
 
@@ -47,22 +46,26 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
     until, earlier = min(own[-1].end, as_of), list(_earlier(registry, as_of, batches[0].start))
     try:
         rows = fetch(project, batches[0].start, until, as_of, other=_other(project))
+        scored = _with_scores(project, registry, rows, own)
     except BrokenContract as error:
         return _broken(project, as_of, own, earlier, error, settings)
     version = load_version(registry, champion)
     first = max(own[0].start, as_of - delay - settings.window)
     seen = Seen(
         rows=rows,
-        scored=_with_scores(project, registry, rows, own),
+        scored=scored,
         logged=registry.inputs.read(own),
         since=batches[0].start,
         first=first,
         until=until,
         due=as_of - delay,
+        by_others=_ids(registry, [batch for batch in batches if batch.version != champion]),
     )
-    view = View(champion_of(version), columns_of(project), seen, settings, registry.memo)
-    settled = [*_settled_before(earlier), *_settle(project, registry, earlier, rows, as_of - delay)][-SETTLED:]
-    found = look(view, _series_before(earlier, champion), settled, _sound_before(earlier, champion))
+    last = earlier[-1] if earlier and earlier[-1].champion == champion else None
+    faulty = frozenset(last.faulty if last else ())
+    view = View(champion_of(version), columns_of(project), seen, settings, registry.memo, faulty)
+    settled = [*_settled_before(earlier), *_settle(project, registry, earlier, rows, as_of - delay, faulty)][-SETTLED:]
+    found = look(view, last.series if last else (), settled, last.sound if last else (), [_is_scoring(own, as_of)])
     evidence = with_concept(found.evidence, view)
     return Watched(
         as_of=as_of,
@@ -74,6 +77,7 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
         series=found.series,
         settled=tuple(settled),
         sound=found.sound,
+        faulty=found.faulty,
     )
 
 
@@ -135,6 +139,7 @@ def _broken(
 ) -> Watched:
     """The look at rows that cannot even be read."""
     champion = own[-1].version
+    last = earlier[-1] if earlier and earlier[-1].champion == champion else None
     evidence = Evidence(quality=(quality.QualityCheck.schema(error),))
     return Watched(
         as_of=as_of,
@@ -143,9 +148,10 @@ def _broken(
         num_rows=0,
         evidence=evidence,
         diagnosis=_said(diagnose(evidence, settings.rules)),
-        series=_series_before(earlier, champion),
+        series=last.series if last else (),
         settled=tuple(_settled_before(earlier)),
-        sound=_sound_before(earlier, champion),
+        sound=last.sound if last else (),
+        faulty=last.faulty if last else (),
     )
 
 
@@ -157,6 +163,18 @@ def _said(found: diagnosis.Diagnosis) -> diagnosis.Diagnosis:
 def _with_scores(project: Project, registry: Registry, rows: pd.DataFrame, batches: Sequence[Batch]) -> pd.DataFrame:
     scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
     return with_scores(rows, project.data.id, scored)
+
+
+def _ids(registry: Registry, batches: Sequence[Batch]) -> pd.Index:
+    """Ids of the rows of some batches."""
+    return pd.Index([name for batch in batches for name in registry.predictions.read(batch)["id"]])
+
+
+def _is_scoring(batches: Sequence[Batch], as_of: datetime) -> quality.QualityCheck:
+    """Whether batches still come as they used to: rows that nobody scores would not be looked at."""
+    hour = timedelta(hours=1)
+    usual = max((batch.end - batch.start) / hour for batch in batches)
+    return quality.check_scoring(max((as_of - batches[-1].end) / hour, 0.0), usual)
 
 
 def _other(project: Project) -> tuple[str, ...]:
@@ -176,22 +194,17 @@ def _earlier(registry: Registry, as_of: datetime, since: datetime) -> Iterable[W
     return reversed(found)
 
 
-def _series_before(earlier: Sequence[Watched], champion: VersionId) -> tuple[Series, ...]:
-    last = earlier[-1] if earlier else None
-    return last.series if last and last.champion == champion else ()
-
-
-def _sound_before(earlier: Sequence[Watched], champion: VersionId) -> tuple[Profile, ...]:
-    last = earlier[-1] if earlier else None
-    return last.sound if last and last.champion == champion else ()
-
-
 def _settled_before(earlier: Sequence[Watched]) -> tuple[Settled, ...]:
     return earlier[-1].settled if earlier else ()
 
 
 def _settle(
-    project: Project, registry: Registry, earlier: Sequence[Watched], rows: pd.DataFrame, due: datetime
+    project: Project,
+    registry: Registry,
+    earlier: Sequence[Watched],
+    rows: pd.DataFrame,
+    due: datetime,
+    faulty: frozenset[str],
 ) -> list[Settled]:
     """What came true of earlier estimates whose rows are all due by now; periods that overlap count once."""
     columns, found = columns_of(project), list[Settled]()
@@ -207,6 +220,7 @@ def _settle(
             batch for batch in registry.predictions.overlapping(start, end) if batch.version == look_before.champion
         ]
         scored = _with_scores(project, registry, rows, batches)
-        found += settle(look_before, part_of(scored, columns, start, end, look_before.champion))
+        part = part_of(scored, columns, start, end, look_before.champion)
+        found += settle(look_before, part, faulty, project.watch.min_mature_share)
         last = end
     return found

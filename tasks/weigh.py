@@ -40,7 +40,7 @@ def situation_of(project: Project, watched: Watched) -> Situation:
         looks=shown,
         attempts=attempts_before(state, watched.as_of),
         trained_until=registry.versions.trained_until(watched.champion),
-        series=tuple(sorted({name for look in shown for name in look.values} | set(_always(project)))),
+        series=tuple(sorted(_names(project, looks))),
         rows_a_day=watched.num_rows / days,
         training_cost=None,
     )
@@ -75,8 +75,9 @@ def _look(watched: Watched) -> Look:
     )
 
 
-def _always(project: Project) -> list[str]:
-    """The series that every look of the project may have, whether it had a value yet or not."""
-    estimated = ["estimated_auc", "estimated_log_loss"]
-    columns = [f"drift.{name}" for name in project.data.features]
-    return ["auc", "log_loss", *estimated, *columns, *(each.name for each in project.watch.business)]
+def _names(project: Project, looks: list[Watched]) -> set[str]:
+    """The series that a look of the project may have, whether it had a value yet or not."""
+    seen = {series.name for look in looks for series in look.series}
+    columns = {f"drift.{name}" for name in project.data.features}
+    business = {each.name for each in project.watch.business}
+    return {"auc", "log_loss", LABELLED_ROWS, "estimated_auc", "estimated_log_loss"} | columns | business | seen

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -86,10 +86,11 @@ def _watch(episode: Episode) -> tuple[tuple[str, ...], tuple[str, ...]]:
     rules, found = Rules(), list[Diagnosis]()
     series: tuple[Series, ...] = ()
     sound: tuple[Profile, ...] = ()
+    faulty: tuple[str, ...] = ()
     as_ofs = [episode.world.change + timedelta(days=step) for step in STEPS]
     for _, view in views(episode, champion(episode.world), as_ofs):
-        looked = look(view, series, sound=sound)
-        series, sound = looked.series, looked.sound
+        looked = look(replace(view, faulty=frozenset(faulty)), series, sound=sound)
+        series, sound, faulty = looked.series, looked.sound, looked.faulty
         found.append(diagnose(looked.evidence, rules))
     return tuple(each.verdict for each in found), tuple(each.reason for each in found)
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.data.contract import BrokenContract
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
@@ -20,9 +21,20 @@ NAME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
 def with_scores(frame: pd.DataFrame, id: str, scored: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `frame` that have a prediction in `scored`, in order, with it in the column `SCORE`."""
-    scores = scored[["id", "score"]].set_axis(["__id", SCORE], axis=1)
-    return frame.merge(scores, left_on=id, right_on="__id", how="inner").drop(columns="__id")
+    """Rows of `frame` that have a prediction in `scored`, in order, with it in the column `SCORE`.
+
+    Of a row that is in two batches, as its time was corrected in between, the later prediction counts.
+
+    Raises:
+        BrokenContract: when ids are of another type than those that were scored.
+    """
+    scores = scored[["id", "score"]].set_axis(["__id", SCORE], axis=1).drop_duplicates("__id", keep="last")
+    try:
+        return frame.merge(scores, left_on=id, right_on="__id", how="inner").drop(columns="__id")
+    except ValueError as error:
+        raise BrokenContract(
+            f"column {id!r} is {frame[id].dtype}, and ids were {scores['__id'].dtype} when rows were scored"
+        ) from error
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from models.monitoring.view import Part, View
 
 LOSS, AREA = catalogue.metric("log_loss"), catalogue.metric("auc")
 LABELLED_ROWS = "labelled_rows"
+FEWEST_SLICE_ROWS = 200  # of the reference: a smaller slice has no series, and takes nothing of the others' budget
 PERFORMANCE_SHARE = 0.8  # of the budget of false alarms; input columns have the rest, and start nothing
 
 
@@ -31,7 +32,8 @@ def watched_series(view: View, profiles: Sequence[Profile], earlier: Sequence[Se
 
 def _performance(view: View) -> list[Series]:
     """Log loss and AUC of all rows, log loss of each slice that the reference has, and the rows that there were."""
-    before, now = _values(view.reference.judged, view.slices(view.reference)), _by_whole_day(view)
+    slices = {name: rows for name, rows in view.slices(view.reference).items() if rows.sum() >= FEWEST_SLICE_ROWS}
+    before, now = _values(view.reference.judged, slices), _by_whole_day(view)
     counted = Series(LABELLED_ROWS, "labelled rows a day", "both", 0.0, 0.0, ())
     series = [
         *(_of_metric(view, name, tuple(values.values()), len(before)) for name, values in before.items()),
@@ -122,7 +124,9 @@ def _business(view: View) -> list[Series]:
         part = view.due if view.columns.label in business.columns else view.newest
         whole = {day.ordinal: day.iso for day in part.span if day.is_whole}
         values = daily(business, part.frame, part.days, view.columns.label)
-        reference = tuple(daily(business, view.reference.frame, view.reference.days, view.columns.label).values())
+        has_reference = business.columns <= {*view.reference.frame.columns}
+        before = (view.reference.frame, view.reference.days, view.columns.label)
+        reference = tuple(daily(business, *before).values()) if has_reference else ()  # named after it was trained
         series = Series(business.name, business.name, "both", 0.0, 0.0, reference)
         found.append(series.extended({whole[day]: value for day, value in values.items() if day in whole}))
     return found

@@ -14,12 +14,12 @@ Verdict = Literal[
 ]
 ACTIONS: dict[Verdict, str] = {
     "healthy": "Nothing to do.",
-    "benign_shift": "Nothing to do: a retrain would chase a change that costs nothing.",
+    "benign_shift": "Nothing to do: nothing shows that the change costs anything.",
     "harmful_shift": "Retrain: the champion has not seen inputs like these.",
     "concept_change": "Retrain on recent rows first: the same inputs now mean something else.",
     "broken_feed": "Mend the feed and watch again; nothing is trained on these rows until then.",
     "serving_fault": "Find what changed in the code or the features that serve the champion; nothing is trained.",
-    "labels_needed": "Get labels, for the listed rows first; nothing is trained before the harm is shown.",
+    "labels_needed": "Get labels, for the listed rows first: the harm is feared and not shown.",
 }
 
 
@@ -124,7 +124,9 @@ def _harm(evidence: Evidence, rules: Rules) -> Diagnosis | None:
         return Diagnosis(
             "harmful_shift", f"The champion got worse and its inputs moved: {change}; {moved}{part}.", sure
         )
-    return Diagnosis("concept_change", f"The champion got worse on inputs that did not move: {change}{part}.", sure)
+    return Diagnosis(
+        "concept_change", f"The champion got worse on inputs that are not shown to have moved: {change}{part}.", sure
+    )
 
 
 def _early_warning(evidence: Evidence, rules: Rules) -> Diagnosis | None:
@@ -153,13 +155,13 @@ def _no_harm(evidence: Evidence, rules: Rules) -> Diagnosis:
     sure = (
         f"Harm that matters is not shown; {_span(evidence)}" if evidence.realised else "Without labels, nobody knows."
     )
-    doubt = _is_worse(evidence, rules)
-    if doubt:  # days differ: a stormy fortnight is worse than the reference, and says nothing of the next
+    is_worse = _is_worse(evidence, rules)
+    if is_worse:  # days differ: a stormy fortnight is worse than the reference, and says nothing of the next
         known += ", which days that differ so much can come to by chance"
     if moved:
-        how = "and no harm is shown yet" if doubt else "without harm"
+        how = "without harm" if evidence.realised and not is_worse else "and no harm is shown yet"
         return Diagnosis("benign_shift", f"Inputs moved {how}: {moved}; {known}.", sure)
-    return Diagnosis("healthy", f"{'No change is shown yet' if doubt else 'Nothing moved'}; {known}.", sure)
+    return Diagnosis("healthy", f"{'No change is shown yet' if is_worse else 'Nothing moved'}; {known}.", sure)
 
 
 def _is_worse(evidence: Evidence, rules: Rules) -> bool:

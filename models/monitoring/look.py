@@ -22,7 +22,15 @@ from models.monitoring.estimation.track_record import Matured, trust, widened
 from models.monitoring.estimation.weighted import weighted
 from models.monitoring.evidence import Evidence, JointDrift, SeriesAlarm, Settled, Trusted
 from models.monitoring.performance import Realised, change
-from models.monitoring.quality import Profile, QualityCheck, check_days, check_scored, check_skew, profile_days
+from models.monitoring.quality import (
+    Profile,
+    QualityCheck,
+    check_days,
+    check_label_rate,
+    check_scored,
+    check_skew,
+    profile_days,
+)
 from models.monitoring.replay import Replay
 from models.monitoring.series import Series
 from models.monitoring.view import A_WEEK, BEFORE, Part, View
@@ -30,6 +38,9 @@ from models.monitoring.watches import Watched
 
 METRICS = tuple(map(catalogue.metric, ("log_loss", "auc", "calibration_error")))
 FEWEST_SLICE_ROWS = 100
+FEWEST_OF_A_CLASS = 10  # in the reference, to calibrate by
+SKEW = "train/serve skew"
+FAULTY = 400  # days that a record remembers
 FEWEST_DAYS = 5  # in the reference of a series that can raise an alarm
 DAYS_A_YEAR = 365.25
 FEWEST_ROWS = 100  # on either side, to expect anything without labels
@@ -43,10 +54,15 @@ class Looked:
     evidence: Evidence
     series: tuple[Series, ...]
     sound: tuple[Profile, ...]
+    faulty: tuple[str, ...]
 
 
 def look(
-    view: View, earlier: Sequence[Series] = (), settled: Sequence[Settled] = (), sound: Sequence[Profile] = ()
+    view: View,
+    earlier: Sequence[Series] = (),
+    settled: Sequence[Settled] = (),
+    sound: Sequence[Profile] = (),
+    further: Sequence[QualityCheck] = (),
 ) -> Looked:
     """Gather the evidence of one look.
 
@@ -56,16 +72,18 @@ def look(
         settled: estimates of earlier looks with what came true.
         sound: where the last look has found a fault, the last days before it. A jump is told by what was before it:
             without them a column that stays in another unit would count as usual once the jump has left the window.
+        further: checks that were made before.
     """
     profiles = _profiles(view, sound)
-    series = watched_series(view, profiles, earlier)
+    checks, replay = _quality(view, profiles, further), _replay(view)
+    faulty = _faulty(view, checks, replay)
+    series = tuple(each.without(faulty) for each in watched_series(view, profiles, earlier))
     labels, expected = view.due.frame[view.columns.label], _without_labels(view)
     trusted = [_trusted(each, settled) for each in expected.estimates]
     alarms = tuple(_alarm(each, view.settings.rules.false_alarms) for each in series)
-    checks = _quality(view, profiles)
     evidence = Evidence(
         quality=checks,
-        replay=_replay(view),
+        replay=replay,
         drift=_drift(view, {alarm.series for alarm in alarms if alarm.is_raised}),
         joint=expected.joint,
         estimates=tuple(widened(each, of.trust) for each, of in zip(expected.estimates, trusted, strict=True)),
@@ -74,17 +92,22 @@ def look(
         alarms=alarms,
         labelled_share=float(labels.notna().mean()) if len(labels) else None,
     )
-    return Looked(evidence, series, _sound(profiles, checks))
+    return Looked(evidence, series, _sound(profiles, checks), tuple(sorted(faulty)[-FAULTY:]))
 
 
-def settle(look: Watched, part: Part) -> list[Settled]:
+def settle(look: Watched, part: Part, faulty: Collection[str] = (), min_share: float = 0.5) -> list[Settled]:
     """What came true of the estimates of an earlier look, on the very rows that they were made for.
 
     Args:
         look: the earlier look.
         part: the rows of its window as its champion scored them, with the labels that have come since.
+        faulty: days that were found to be broken since: nothing can be learned from them.
+        min_share: of the labels that must have come: the error of a handful of rows is not the estimator's.
     """
-    truth = part.only(part.frame[part.columns.label].notna().to_numpy()).judged
+    is_known = part.frame[part.columns.label].notna().to_numpy()
+    if part.is_on(faulty).any() or not len(is_known) or is_known.mean() < min_share:
+        return []
+    truth = part.only(is_known).judged
     found = []
     for estimate in look.evidence.estimates:
         try:
@@ -102,7 +125,7 @@ def _profiles(view: View, sound: Sequence[Profile]) -> list[Profile]:
     A day is profiled with the week before it at hand, in which its rows may have been delivered already.
     """
     part, layout = view.profiled, view.champion.expectations.layout
-    days = [day for day in part.span if day.end > view.start - BEFORE]
+    days = [day for day in part.span if day.end > view.profiled_from]
 
     def fresh(places: Sequence[int]) -> list[Profile | None]:
         first, last = days[places[0]], days[places[-1]]
@@ -114,8 +137,9 @@ def _profiles(view: View, sound: Sequence[Profile]) -> list[Profile]:
     found = [profile for profile in kept if profile]
     first = view.newest.span[0].iso if view.newest.span else ""
     last_sound = sound[-1].day if sound else first
+    window = {each.day: each for each in found if each.day >= first}
     before = {each.day: each for each in (*sound, *found) if each.day < first and each.day <= last_sound}
-    return [*list(before.values())[-BEFORE.days :], *(profile for profile in found if profile.day >= first)]
+    return [*sorted(before.values(), key=lambda each: each.day), *window.values()]
 
 
 def _sound(profiles: Sequence[Profile], checks: Sequence[QualityCheck]) -> tuple[Profile, ...]:
@@ -126,28 +150,40 @@ def _sound(profiles: Sequence[Profile], checks: Sequence[QualityCheck]) -> tuple
     return tuple(each for each in profiles if each.is_complete and each.day < min(faulty))[-BEFORE.days :]
 
 
-def _quality(view: View, profiles: Sequence[Profile]) -> tuple[QualityCheck, ...]:
+def _quality(view: View, profiles: Sequence[Profile], further: Sequence[QualityCheck]) -> tuple[QualityCheck, ...]:
     limits, newest = view.settings.limits, view.newest.frame
     first = view.newest.span[0].iso if view.newest.span else ""
     of_window = [profile for profile in profiles if profile.day >= first]
     earlier = [profile for profile in profiles if profile.day < first]
+    due = [profile for profile in earlier if profile.day in {day.iso for day in view.due.span}]
+    num_scored = len(view.scored.frame) + int(newest[view.columns.id].isin(view.seen.by_others).sum())
     checks = [
-        *check_days(of_window, view.champion.expectations, limits, earlier, view.seen.until),
-        check_scored(len(newest), len(view.scored.frame), limits),
+        *check_days(of_window, view.champion.expectations, limits, earlier[-BEFORE.days :], view.seen.until),
+        *(check for check in check_label_rate(due, view.champion.expectations, limits) if check.is_broken),
+        check_scored(len(newest), num_scored, limits),
+        *further,
     ]
     if view.logged is not None:
         checks += check_skew(view.logged.frame, newest, view.columns.id, view.champion.features, limits.skew_share)
     return tuple(sorted(checks, key=lambda check: not check.is_broken))
 
 
+def _faulty(view: View, checks: Sequence[QualityCheck], replay: Replay | None) -> frozenset[str]:
+    """The days on which what was measured says nothing of the model, those of earlier looks among them."""
+    broken = [day for check in checks if check.is_broken for day in check.days]
+    has_skew = any(check.is_broken and check.name == SKEW for check in checks)
+    window = [day.iso for day in view.newest.span] if has_skew else []
+    is_served_wrongly = replay is not None and replay.mismatch_share > view.settings.rules.mismatch_share
+    served = replay.days if replay and is_served_wrongly else ()
+    return view.faulty | {*broken, *window, *served}
+
+
 def _replay(view: View) -> Replay | None:
+    """Computed at every look: what it asks is whether the code has changed since."""
     logged = view.logged
     if logged is None:
         return None
-    scores = logged.frame[SCORE].to_numpy()
-    return view.memo.once(
-        "replay", logged.key(), Replay, lambda: Replay.of(scores, view.champion.predict(logged.frame))
-    )
+    return Replay.of(logged.frame[SCORE].to_numpy(), view.champion.predict(logged.frame), logged.days)
 
 
 def _drift(view: View, raised: Collection[str]) -> tuple[ColumnDrift, ...]:
@@ -202,7 +238,10 @@ class WithoutLabels:
 def _without_labels(view: View) -> WithoutLabels:
     """Joint drift and estimates; nothing where there are too few rows to say anything."""
     labels = view.reference.frame[view.columns.label]
-    if min(len(view.scored.frame), len(labels)) < FEWEST_ROWS or labels.nunique() < 2:
+    if (
+        min(len(view.scored.frame), len(labels)) < FEWEST_ROWS
+        or min(labels.sum(), len(labels) - labels.sum()) < FEWEST_OF_A_CLASS
+    ):
         return WithoutLabels(None, ())
     return view.memo.once("expected", view.scored.key(), WithoutLabels, lambda: _expected(view))
 

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from models.registry.storage import Storage
 
 T = TypeVar("T")
+FORM = 1  # raise it whenever results are computed or written otherwise: kept ones are then computed anew
 
 
 @cache
@@ -92,6 +93,6 @@ class Fingerprints:
     def of(self, rows: slice | np.ndarray, *further: object) -> str:
         """Digest of some of the rows and of everything else that a result depends on."""
         digest = hashlib.sha256(np.ascontiguousarray(self.hashes[rows]).tobytes())
-        for each in (self.names, *further):
+        for each in (FORM, self.names, *further):
             digest.update(repr(each).encode())
         return digest.hexdigest()[:24]

@@ -18,15 +18,17 @@ class Replay:
         num_rows: scores that were computed again.
         mismatch_share: of them that differ by more than the tolerance or are not numbers.
         largest: difference.
+        days: ISO dates of the rows that came out otherwise.
     """
 
     num_rows: int
     mismatch_share: float
     largest: float
+    days: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, logged: np.ndarray, again: np.ndarray) -> Self:
-        """Compare scores of the same rows, shape (rows,).
+    def of(cls, logged: np.ndarray, again: np.ndarray, days: np.ndarray | None = None) -> Self:
+        """Compare scores of the same rows, shape (rows,); `days` are the ordinals of their days.
 
         >>> Replay.of(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0.1, 0.2, 0.35, np.nan])).mismatch_share
         0.5
@@ -35,4 +37,6 @@ class Replay:
             return cls(0, 0.0, 0.0)
         apart = np.abs(again - logged)
         largest = float(np.nanmax(apart)) if np.isfinite(apart).any() else 1.0
-        return cls(len(logged), float((~(apart <= TOLERANCE)).mean()), largest)
+        differs = ~(apart <= TOLERANCE)
+        on = () if days is None else tuple(str(np.datetime64(int(day), "D")) for day in np.unique(days[differs]))
+        return cls(len(logged), float(differs.mean()), largest, on)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -42,6 +42,11 @@ class Series:
         """The series with the values of further days; a day that is known already is corrected."""
         merged = dict(sorted({**dict(zip(self.days, self.values, strict=True)), **values}.items())[-LONGEST:])
         return replace(self, days=tuple(merged), values=tuple(merged.values()))
+
+    def without(self, days: Collection[str]) -> Series:
+        """The series without some days, given as ISO dates."""
+        kept = [(day, value) for day, value in zip(self.days, self.values, strict=True) if day not in days]
+        return replace(self, days=tuple(day for day, _ in kept), values=tuple(value for _, value in kept))
 
     def continued(self, earlier: Series | None) -> Series:
         """The series with what an earlier look has seen of it, as far as both speak of the same reference."""

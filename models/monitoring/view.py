@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -64,6 +64,7 @@ class Seen:
         first: from here on the champion has scored.
         until: end of the newest rows.
         due: labels of rows before are due.
+        by_others: ids of rows that another version has scored.
     """
 
     rows: pd.DataFrame
@@ -73,6 +74,7 @@ class Seen:
     first: datetime
     until: datetime
     due: datetime
+    by_others: pd.Index = field(default_factory=lambda: pd.Index([]))
 
 
 @dataclass(frozen=True)
@@ -105,18 +107,28 @@ class Day:
 
 @dataclass(frozen=True)
 class View:
-    """The spans of one look, and the memo through which everything is computed."""
+    """The spans of one look, and the memo through which everything is computed.
+
+    `faulty` are the days, as ISO dates, that an earlier look has found broken or served wrongly: what was measured on
+    them says nothing of the model.
+    """
 
     champion: Champion
     columns: Columns
     seen: Seen
     settings: Settings
     memo: Memo = field(default_factory=HeldMemo)
+    faulty: frozenset[str] = frozenset()
 
     @property
     def start(self) -> datetime:
         """First moment of the newest window."""
         return max(self.seen.first, self.seen.until - self.settings.window)
+
+    @property
+    def profiled_from(self) -> datetime:
+        """Days from here on are profiled: those of both windows, and some before."""
+        return min(self.start, self.due_start) - BEFORE
 
     @property
     def due_start(self) -> datetime:
@@ -131,7 +143,7 @@ class View:
     @cached_property
     def profiled(self) -> Part:
         """Rows of the newest window and of the days before it, with which its first days are compared."""
-        return self._part(self.seen.rows, max(self.seen.since, self.start - BEFORE - A_WEEK), self.seen.until)
+        return self._part(self.seen.rows, max(self.seen.since, self.profiled_from - A_WEEK), self.seen.until)
 
     @cached_property
     def scored(self) -> Part:
@@ -146,7 +158,8 @@ class View:
     @cached_property
     def labelled(self) -> Part:
         """Those of them whose label has come."""
-        return self.due.only(self.due.frame[self.columns.label].notna().to_numpy())
+        is_known = self.due.frame[self.columns.label].notna().to_numpy()
+        return self.due.only(is_known & ~self.due.is_on(self.faulty))
 
     @cached_property
     def logged(self) -> Part | None:
@@ -202,7 +215,12 @@ class Part:
 
     def key(self, *further: object) -> str:
         """Digest of all rows, the champion and whatever else a result depends on."""
-        return self.prints.of(slice(None), self.champion, *further)
+        return self.prints.of(slice(None), self.champion, self.columns.timezone, *further)
+
+    def is_on(self, days: Collection[str]) -> np.ndarray:
+        """The rows of some days, given as ISO dates, as a mask."""
+        ordinals = [np.datetime64(day, "D").astype(int) for day in days]
+        return np.isin(self.days, np.array(ordinals, dtype=int))
 
     def day_key(self, day: Day, *further: object) -> str:
         """The same for the rows of one day."""
@@ -241,6 +259,8 @@ def local_days(start: datetime, end: datetime, timezone: str) -> list[Day]:
     >>> [(day.iso, day.is_whole) for day in local_days(noon, later, "UTC")]
     [('2025-01-01', False), ('2025-01-02', True)]
     """
+    if start >= end:
+        return []
     zone, found = ZoneInfo(timezone), []
     midnight = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     while midnight < end:

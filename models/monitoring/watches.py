@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -11,7 +12,7 @@ from pydantic import TypeAdapter
 
 from models.monitoring.diagnosis import Diagnosis
 from models.monitoring.evidence import Evidence, Settled
-from models.monitoring.quality import Profile
+from models.monitoring.quality import Profile, QualityCheck
 from models.monitoring.series import Series
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
@@ -31,6 +32,7 @@ class Watched:
         series: every watched series since the champion came, with what earlier looks have seen of it.
         settled: estimates of this and earlier looks with what came true, of every champion.
         sound: where the feed is broken, the last days before it was; empty where it is not.
+        faulty: days on which what was measured says nothing of the champion: broken, or served wrongly.
         wanted: why a retrain is wanted, by the trigger that fired; None if none did or a fault forbids it.
     """
 
@@ -43,6 +45,7 @@ class Watched:
     series: tuple[Series, ...] = ()
     settled: tuple[Settled, ...] = ()
     sound: tuple[Profile, ...] = ()
+    faulty: tuple[str, ...] = ()
     wanted: str | None = None
 
     def to_json(self) -> str:
@@ -51,8 +54,15 @@ class Watched:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Watched:
-        """Read what `to_json` wrote."""
-        return _adapter().validate_json(text)
+        """Read what `to_json` wrote, or what was written before days were watched: its verdict, and little else."""
+        content = json.loads(text)
+        if "mismatch_share" in content["evidence"]:
+            checks = tuple(QualityCheck.from_dict(check) for check in content["evidence"]["quality"])
+            share = content["evidence"]["labelled_share"]
+            plain = {name: content[name] for name in ("as_of", "start", "champion", "num_rows", "diagnosis")}
+            found = _adapter().validate_python(plain | {"evidence": Evidence()})
+            return replace(found, evidence=Evidence(quality=checks, labelled_share=share))  # type: ignore[return-value]
+        return _adapter().validate_json(text)  # type: ignore[return-value]
 
     def named(self, name: str) -> Series | None:
         """A series by its name."""

@@ -57,6 +57,12 @@ def check_days(
     return sorted(checks, key=lambda check: not check.is_broken)
 
 
+def check_scoring(hours: float, usual_hours: float) -> QualityCheck:
+    """Check how long ago the last batch ended: twice the longest batch and a day is a service that has stopped."""
+    limit = 2 * usual_hours + 24
+    return QualityCheck("hours since the last batch was scored", None, hours, limit, hours > limit)
+
+
 def check_scored(num_rows: int, num_scored: int, limits: Limits) -> QualityCheck:
     """Check how many rows of windows that were scored have no prediction: they arrived too late, or were lost."""
     share = 1 - num_scored / num_rows if num_rows else 0.0

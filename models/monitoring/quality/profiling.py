@@ -85,14 +85,15 @@ def profile_days(
     if len(ordinal) and (np.diff(ordinal) < 0).any():  # clocks that are put back over midnight
         order = np.argsort(ordinal, kind="stable")
         frame, ordinal = frame.iloc[order], ordinal[order]
-    repeats = find_repeats(row_hashes(frame, layout), _ticks(frame[columns.time]), ordinal)
+    ticks = _ticks(frame[columns.time])
+    repeats, waits = find_repeats(row_hashes(frame, layout), ticks, ordinal), np.diff(ticks, prepend=ticks[:1]) / 1e9
     counted = (frame[columns.time] >= pd.Timestamp(start)).to_numpy()
-    frame, ordinal, repeats = frame[counted], ordinal[counted], repeats.of(counted)
+    frame, ordinal, repeats, waits = frame[counted], ordinal[counted], repeats.of(counted), waits[counted]
     midnights = _midnights(start, end, columns.timezone)
     ordinals = np.arange(len(midnights) - 1) + (midnights[0].date() - EPOCH).days
     spread = Spread(ordinals, np.searchsorted(ordinal, np.append(ordinals, ordinals[-1] + 1)))
     is_complete = _is_complete(midnights, columns.timezone, start, end)
-    profiles = _profiles(frame, layout, columns, spread, repeats, is_complete)
+    profiles = _profiles(frame, layout, columns, spread, repeats, waits, is_complete)
     return [profile for profile in profiles if profile.rows or profile.is_complete]
 
 
@@ -130,6 +131,7 @@ def _profiles(
     columns: Columns,
     spread: Spread,
     repeats: Repeats,
+    waits: np.ndarray,
     is_complete: list[bool],
 ) -> list[Profile]:
     labels, ticks = frame[columns.label].to_numpy(dtype=float), _ticks(frame[columns.time])
@@ -141,7 +143,7 @@ def _profiles(
         codes, uniques = pd.factorize(frame[name])
         groups = category.companion.codes(frame, columns) if category.companion else None
         categories[name] = _category(codes, [str(value) for value in uniques], category, groups, spread)
-    gaps = _longest_gaps(ticks, spread)
+    gaps = _longest_gaps(waits, spread)
     repeated, seen, resent = (spread.count(marked) for marked in (repeats.exact, repeats.seen, repeats.in_sequence))
     labelled, positives = spread.count(~np.isnan(labels)), spread.count(labels == 1.0)
     return [
@@ -164,10 +166,13 @@ def _profiles(
     ]
 
 
-def _longest_gaps(ticks: np.ndarray, spread: Spread) -> np.ndarray:
-    """Longest time without a row in seconds, counted to the day on which it ended, shape (days,)."""
+def _longest_gaps(waits: np.ndarray, spread: Spread) -> np.ndarray:
+    """Longest time without a row in seconds, counted to the day on which it ended, shape (days,).
+
+    `waits` is the time since the row before, of each row: that may be a row of a day that is not counted.
+    """
     longest = np.zeros(len(spread.ordinals))
-    np.maximum.at(longest, spread.index[1:], np.diff(ticks) / 1e9)
+    np.maximum.at(longest, spread.index, waits)
     return longest
 
 

@@ -19,14 +19,15 @@ def check_skew(
     """Share of rows, found in both by their id, whose logged input is not what the source holds now, by column.
 
     Rows that were corrected since count too: hence a limit. Raises `ValueError` when a column was not logged, or an id
-    occurs twice.
+    occurs twice in the source.
     """
     gone = [name for name in (id, *features) if name not in logged.columns]
     if gone:
         raise ValueError(
             f"the logged inputs have no column {', '.join(map(repr, gone))}; log every feature with its id"
         )
-    both = logged[[id, *features]].merge(source[[id, *features]], on=id, suffixes=("", " now"), validate="one_to_one")
+    last = logged.drop_duplicates(id, keep="last")  # a row whose time was corrected may be in two batches
+    both = last[[id, *features]].merge(source[[id, *features]], on=id, suffixes=("", " now"), validate="one_to_one")
     checks = []
     for name in features:
         differs = _differs(both[name], both[f"{name} now"])

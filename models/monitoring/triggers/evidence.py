@@ -11,7 +11,7 @@ from models.monitoring.diagnosis import Diagnosis
 from models.monitoring.triggers.situation import Situation
 
 _COMPARISONS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_CONDITION = re.compile(r"\s*(?P<name>\S+?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>\S+)\s*")
+_CONDITION = re.compile(r"\s*(?P<name>\S.*?)\s*(?P<sign><=|>=|<|>)\s*(?P<limit>\S+)\s*")
 
 
 @dataclass(frozen=True)

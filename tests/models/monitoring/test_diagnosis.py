@@ -56,7 +56,11 @@ CASES: list[tuple[dict[str, object], str, str]] = [
         "harmful_shift",
         "The champion got worse and its inputs moved: log loss (nats) went from 0.500 to 0.600 since 2025-05-01; dist",
     ),
-    ({"alarms": (HARMED,)}, "concept_change", "The champion got worse on inputs that did not move: log loss (nats)"),
+    (
+        {"alarms": (HARMED,)},
+        "concept_change",
+        "The champion got worse on inputs that are not shown to have moved: l",
+    ),
     ({"alarms": (SHIFTED_INPUT,)}, "healthy", "Nothing moved"),
     (
         {"realised": replace(SAME, changes=(replace(LOSS, value=0.7, worse=0.2),)), "drift": (MOVED,)},

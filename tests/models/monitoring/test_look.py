@@ -168,6 +168,51 @@ def test_an_estimate_is_held_against_what_came_true_on_its_own_rows(champion: Ch
     assert now.reach < before.reach
 
 
+def test_what_was_measured_on_faulty_days_is_forgotten_when_they_are_mended(champion: Champion) -> None:
+    """Else the days of a fault would be harm as soon as they have left the newest window, and start a retrain."""
+    rows = people(TRAIN + REFERENCE, 50)
+    is_hit = ((rows["at"] - pd.Timestamp(FIRST)).dt.days).isin(range(8, 16)).to_numpy()
+    verdicts, one = [], None
+    for day in (10, 14, 20, 26, 32, 38, 44):
+        seen = view(champion, rows, FIRST + timedelta(days=day))
+        right = seen.seen.scored
+        wrong = right.assign(**{SCORE: np.where(is_hit[: len(right)], 1 - right[SCORE], right[SCORE])})
+        logged = wrong.iloc[::10].drop(columns="label").reset_index(drop=True)
+        faulty = frozenset(one.faulty if one else ())
+        seen = replace(seen, seen=replace(seen.seen, scored=wrong, logged=logged), faulty=faulty)
+        one = look(seen, one.series if one else (), sound=one.sound if one else ())
+        verdicts.append(diagnose(one.evidence, Rules()).verdict)
+    assert verdicts[:4] == ["serving_fault"] * 4
+    assert not {"harmful_shift", "concept_change"} & set(verdicts)
+    assert one.faulty == tuple(str((FIRST + timedelta(days=day)).date()) for day in range(8, 16))
+
+
+def test_code_that_changed_between_two_looks_at_the_same_rows_is_seen(champion: Champion) -> None:
+    seen = view(champion, after(99, lambda rows: rows), FIRST + timedelta(days=14))
+    assert look(seen).evidence.replay.mismatch_share == 0
+    broken = replace(champion, predict=lambda frame: 1 - score(frame))
+    assert look(replace(seen, champion=broken)).evidence.replay.mismatch_share == pytest.approx(1, abs=0.01)
+
+
+def test_rows_that_another_version_scored_are_not_without_a_prediction(champion: Champion) -> None:
+    seen = view(champion, after(99, lambda rows: rows), FIRST + timedelta(days=14))
+    own = seen.seen.scored.iloc[len(seen.seen.scored) // 3 :].reset_index(drop=True)
+    alone = replace(seen, seen=replace(seen.seen, scored=own))
+    assert diagnose(look(alone).evidence, Rules()).verdict == "broken_feed"
+    others = replace(alone, seen=replace(alone.seen, by_others=pd.Index(seen.seen.rows["id"])))
+    assert diagnose(look(others).evidence, Rules()).verdict == "healthy"
+
+
+def test_labels_of_one_class_alone_are_seen_on_the_days_on_which_they_are_due(champion: Champion) -> None:
+    seen = view(champion, after(99, lambda rows: rows), FIRST + timedelta(days=33))
+    is_due = seen.seen.rows["at"] < pd.Timestamp(FIRST + timedelta(days=13))
+    late = seen.seen.rows.assign(label=np.where(is_due, 0.0, np.nan))
+    due = replace(seen.seen, rows=late, scored=scored(late), due=FIRST + timedelta(days=13))
+    found = diagnose(look(replace(seen, seen=due)).evidence, Rules())
+    assert found.verdict == "broken_feed"
+    assert "label rate" in found.reason
+
+
 def test_an_hour_of_a_day_without_a_row_has_no_profile_and_is_no_crash(champion: Champion) -> None:
     in_new_york = replace(COLUMNS, timezone="America/New_York")
     as_of = FIRST + timedelta(days=30, hours=4, minutes=30)  # half an hour after midnight, in summer time

@@ -285,3 +285,10 @@ class Fails:
 def test_the_contract_refuses_a_trigger_that_breaks_it(broken: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_trigger(broken, "mine")
+
+
+def test_a_threshold_may_name_a_slice_with_blanks_in_its_name() -> None:
+    name = "log_loss.age from 30 to 60"
+    situation = Situation(NOW, looks=(Look(NOW, "healthy", values={name: 0.7}),), trained_until=NOW)
+    assert trigger("threshold", when=f"{name} > 0.5").reason(situation) is not None
+    assert trigger("threshold", when=f"{name} > 0.8").reason(situation) is None
