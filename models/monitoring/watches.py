@@ -61,8 +61,8 @@ class Watched:
             share = content["evidence"]["labelled_share"]
             plain = {name: content[name] for name in ("as_of", "start", "champion", "num_rows", "diagnosis")}
             found = _adapter().validate_python(plain | {"evidence": Evidence()})
-            return replace(found, evidence=Evidence(quality=checks, labelled_share=share))  # type: ignore[return-value]
-        return _adapter().validate_json(text)  # type: ignore[return-value]
+            return replace(found, evidence=Evidence(quality=checks, labelled_share=share))
+        return _adapter().validate_json(text)
 
     def named(self, name: str) -> Series | None:
         """A series by its name."""

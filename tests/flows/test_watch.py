@@ -125,7 +125,7 @@ def test_ids_that_come_twice_are_a_broken_feed_and_no_crash(own: Own, prefect_he
     assert "5 rows repeat an id" in found.diagnosis.reason
 
 
-def test_a_watch_that_was_killed_is_repeated_without_computing_anything_twice(
+def test_a_watch_that_was_killed_is_repeated_and_computes_nothing_twice_but_the_replay(
     own: Own, prefect_here: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own.add_rows(own_project.later_customers())
@@ -140,7 +140,6 @@ def test_a_watch_that_was_killed_is_repeated_without_computing_anything_twice(
         (look_module, "_measured"),
         (look_module, "profile_days"),
         (daily_module, "_values_of_one_day"),
-        (Model, "predict"),
     ]:
         monkeypatch.setattr(module, name, _not_again)
     found = watch(own.project, AS_OF)
@@ -157,7 +156,6 @@ def test_an_hour_later_only_what_concerns_new_labels_is_computed(
         (look_module, "_expected"),
         (look_module, "_distances"),
         (daily_module, "_values_of_one_day"),
-        (Model, "predict"),
     ]:
         monkeypatch.setattr(module, name, _not_again)
     again = watch(own.project, later)
