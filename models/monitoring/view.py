@@ -243,6 +243,8 @@ class Part:
 
     def only(self, rows: np.ndarray) -> Part:
         """Some of the rows, given as a mask."""
+        if rows.all():
+            return self
         return Part(self.frame[rows].reset_index(drop=True), self.columns, self.span, self.champion)
 
 
