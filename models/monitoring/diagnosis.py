@@ -8,6 +8,7 @@ from typing import Literal
 
 from models.monitoring.estimation.estimate import Estimate
 from models.monitoring.evidence import Evidence, SeriesAlarm
+from models.monitoring.performance import Change
 
 Verdict = Literal[
     "healthy", "benign_shift", "harmful_shift", "concept_change", "broken_feed", "serving_fault", "labels_needed"
@@ -151,34 +152,39 @@ def _warns(estimate: Estimate, rules: Rules) -> bool:
 
 
 def _no_harm(evidence: Evidence, rules: Rules) -> Diagnosis:
-    known, moved = _known(evidence), _movement(evidence, rules)
+    worse, moved = _worse(evidence, rules), _movement(evidence, rules)
+    known = _told(worse) if worse else _known(evidence)
     sure = (
         f"Harm that matters is not shown; {_span(evidence)}" if evidence.realised else "Without labels, nobody knows."
     )
-    is_worse = _is_worse(evidence, rules)
-    if is_worse:  # days differ: a stormy fortnight is worse than the reference, and says nothing of the next
+    if worse:  # days differ: a stormy fortnight is worse than the reference, and says nothing of the next
         known += ", which days that differ so much can come to by chance"
     if moved:
-        how = "without harm" if evidence.realised and not is_worse else "and no harm is shown yet"
+        how = "without harm" if evidence.realised and not worse else "and no harm is shown yet"
         return Diagnosis("benign_shift", f"Inputs moved {how}: {moved}; {known}.", sure)
-    return Diagnosis("healthy", f"{'No change is shown yet' if is_worse else 'Nothing moved'}; {known}.", sure)
+    return Diagnosis("healthy", f"{'No change is shown yet' if worse else 'Nothing moved'}; {known}.", sure)
 
 
-def _is_worse(evidence: Evidence, rules: Rules) -> bool:
-    """Whether a metric is worse by as much as matters, though no alarm says that this is no chance."""
+def _worse(evidence: Evidence, rules: Rules) -> Change | None:
+    """A metric that is worse by as much as matters, though no alarm says that this is no chance."""
     if not evidence.realised:
-        return False
+        return None
     worth = (("log_loss", rules.harm), ("auc", rules.harm_auc))
-    return any((found := evidence.realised.of(name)) is not None and found.worse >= least for name, least in worth)
+    found = [(evidence.realised.of(name), least) for name, least in worth]
+    return next((change for change, least in found if change and change.worse >= least), None)
 
 
 def _known(evidence: Evidence) -> str:
     """What labels have shown, in words."""
     loss = evidence.realised.of("log_loss") if evidence.realised else None
-    if loss is None:
-        return "no labels are known of the days that are due"
-    days = f"{loss.num_days} day{'s' if loss.num_days > 1 else ''} with labels"
-    return f"log loss {loss.value:.3f} against {loss.reference:.3f} at promotion, on {days}"
+    return _told(loss) if loss else "no labels are known of the days that are due"
+
+
+def _told(change: Change) -> str:
+    """One metric against its reference, in words."""
+    name = "AUC" if change.metric == "auc" else change.metric.replace("_", " ")
+    days = f"{change.num_days} day{'s' if change.num_days > 1 else ''} with labels"
+    return f"{name} {change.value:.3f} against {change.reference:.3f} at promotion, on {days}"
 
 
 def _span(evidence: Evidence) -> str:

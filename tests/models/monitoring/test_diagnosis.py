@@ -69,6 +69,11 @@ CASES: list[tuple[dict[str, object], str, str]] = [
         "with labels, which days that differ so much can come to by chance.",
     ),
     (
+        {"realised": replace(SAME, changes=(LOSS, replace(LOSS, metric="auc", value=0.6, reference=0.7, worse=0.1)))},
+        "healthy",
+        "No change is shown yet; AUC 0.600 against 0.700 at promotion",
+    ),
+    (
         {"realised": replace(SAME, changes=(replace(LOSS, value=0.7, worse=0.2),))},
         "healthy",
         "No change is shown yet; log loss 0.700",
