@@ -191,7 +191,7 @@ def _drift(view: View, raised: Collection[str]) -> tuple[ColumnDrift, ...]:
     reference, newest, threshold = view.reference, view.newest, view.settings.drift_distance
     if not len(newest.frame) or not len(reference.frame):
         return ()
-    found = view.memo.once("drift", newest.key(threshold), tuple[ColumnDrift, ...], lambda: _distances(view))
+    found = view.memo.once("drift", newest.input_key(threshold), tuple[ColumnDrift, ...], lambda: _distances(view))
     sure = [replace(each, has_moved=each.has_moved and f"drift.{each.column}" in raised) for each in found]
     return tuple(sorted(sure, key=lambda each: (not each.has_moved, -each.harm, -each.distance)))
 
@@ -243,7 +243,7 @@ def _without_labels(view: View) -> WithoutLabels:
         or min(labels.sum(), len(labels) - labels.sum()) < FEWEST_OF_A_CLASS
     ):
         return WithoutLabels(None, ())
-    return view.memo.once("expected", view.scored.key(), WithoutLabels, lambda: _expected(view))
+    return view.memo.once("expected", view.scored.input_key(), WithoutLabels, lambda: _expected(view))
 
 
 def _expected(view: View) -> WithoutLabels:

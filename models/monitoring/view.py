@@ -217,6 +217,10 @@ class Part:
         """Digest of all rows, the champion and whatever else a result depends on."""
         return self.prints.of(slice(None), self.champion, self.columns.timezone, *further)
 
+    def input_key(self, *further: object) -> str:
+        """The same, whatever the labels are."""
+        return self.inputs.of(slice(None), self.champion, self.columns.timezone, *further)
+
     def is_on(self, days: Collection[str]) -> np.ndarray:
         """The rows of some days, given as ISO dates, as a mask."""
         ordinals = [np.datetime64(day, "D").astype(int) for day in days]
