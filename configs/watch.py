@@ -25,6 +25,16 @@ class Quality(Section):
         3.0, description="rows a day this many times above or below training"
     )
     skew_share: Share = Field(0.01, description="share of logged inputs that the source now gives otherwise")
+    duplicate_share: Share = Field(0.05, description="share of repeated rows, above that of any training day")
+    gap_ratio: Annotated[float, Field(gt=1, strict=False)] = Field(
+        3.0, description="time without a row, in longest gaps of training; less than six hours is none"
+    )
+    label_rate_ratio: Annotated[float, Field(gt=1, strict=False)] | None = Field(
+        None, description="share of positive labels so many times above or below training; a shift is none by default"
+    )
+    label_noise: Share | None = Field(
+        None, description="estimated share of flipped labels; only reported by default: a new concept looks the same"
+    )
 
 
 class Slices(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +17,7 @@ from models.registry.registry import Registry
 from tasks.step import registry_of, step
 
 LOOKS = 100  # that a trigger can look back on
+TRAININGS = 5  # by which the next one is forecast
 ONE_DAY = timedelta(days=1)
 
 
@@ -42,7 +44,7 @@ def situation_of(project: Project, watched: Watched) -> Situation:
         trained_until=registry.versions.trained_until(watched.champion),
         series=tuple(sorted(_names(project, looks))),
         rows_a_day=watched.num_rows / days,
-        training_cost=None,
+        training_hours=_training_hours(state),
     )
 
 
@@ -50,6 +52,12 @@ def attempts_before(state: State, as_of: datetime) -> tuple[datetime, ...]:
     """When retrains were tried that were not declined, oldest first."""
     begun = (entry for entry in state.entries if entry.attempt.startswith("retrain ") and entry.kind != "declined")
     return tuple(sorted({moment for entry in begun if (moment := datetime.fromisoformat(entry.as_of)) < as_of}))
+
+
+def _training_hours(state: State) -> float | None:
+    """The median of what the last trainings took; None before the first."""
+    took = [entry.evidence["seconds"] for entry in state.entries if entry.kind == "registered"][-TRAININGS:]
+    return statistics.median(took) / 3600 if took else None
 
 
 def _looks_before(registry: Registry, watched: Watched) -> list[Watched]:

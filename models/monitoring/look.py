@@ -25,10 +25,13 @@ from models.monitoring.performance import Realised, change
 from models.monitoring.quality import (
     Profile,
     QualityCheck,
+    Unsure,
     check_days,
+    check_label_noise,
     check_label_rate,
     check_scored,
     check_skew,
+    label_noise,
     profile_days,
 )
 from models.monitoring.replay import Replay
@@ -161,11 +164,22 @@ def _quality(view: View, profiles: Sequence[Profile], further: Sequence[QualityC
         *check_days(of_window, view.champion.expectations, limits, earlier[-BEFORE.days :], view.seen.until),
         *(check for check in check_label_rate(due, view.champion.expectations, limits) if check.is_broken),
         check_scored(len(newest), num_scored, limits),
+        *_label_noise(view),
         *further,
     ]
     if view.logged is not None:
         checks += check_skew(view.logged.frame, newest, view.columns.id, view.champion.features, limits.skew_share)
     return tuple(sorted(checks, key=lambda check: not check.is_broken))
+
+
+def _label_noise(view: View) -> list[QualityCheck]:
+    """The share of flipped labels that the surest rows speak for; nothing where no row is sure."""
+    now, before = view.labelled.judged.sample, view.reference.judged.sample
+    try:
+        noise = label_noise(now.labels, now.scores, before.labels, before.scores)
+    except Unsure:
+        return []
+    return [check_label_noise(noise, view.settings.limits)]
 
 
 def _faulty(view: View, checks: Sequence[QualityCheck], replay: Replay | None) -> frozenset[str]:

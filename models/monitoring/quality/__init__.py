@@ -7,7 +7,7 @@ The unit is the local day. `profile_days` counts each once, `Expectations` learn
 from models.monitoring.quality.batch import check_days, check_scored, check_scoring
 from models.monitoring.quality.check import Limits, QualityCheck
 from models.monitoring.quality.expectations import Expectations, distance
-from models.monitoring.quality.labels import LabelNoise, check_label_noise, check_label_rate, label_noise
+from models.monitoring.quality.labels import LabelNoise, Unsure, check_label_noise, check_label_rate, label_noise
 from models.monitoring.quality.layout import Layout
 from models.monitoring.quality.profile import Profile
 from models.monitoring.quality.profiling import profile_days
@@ -20,6 +20,7 @@ __all__ = [
     "Limits",
     "Profile",
     "QualityCheck",
+    "Unsure",
     "check_days",
     "check_label_noise",
     "check_label_rate",

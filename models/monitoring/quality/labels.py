@@ -20,6 +20,10 @@ CONFIDENT = 0.1  # of the reference rows, those whose score is nearest to 0 or 1
 COVERAGE = 0.95
 
 
+class Unsure(ValueError):
+    """There is no row of whose label the champion is sure."""
+
+
 @dataclass(frozen=True)
 class LabelNoise:
     """Estimated share of flipped labels, and its 95 % interval, all in [0, 0.5]."""
@@ -90,7 +94,7 @@ def label_noise(
         reference_labels, reference_scores: rows that are known to be sound, such as the holdout of the promotion.
 
     Raises:
-        ValueError: when either has no row of which the champion is sure.
+        Unsure: when either has no row of which the champion is sure.
 
     >>> scores = np.array([0.01, 0.99] * 200)
     >>> noise = label_noise(np.tile([0, 1, 0, 1, 1, 1, 0, 0], 50), scores, scores > 0.5, scores)
@@ -102,7 +106,7 @@ def label_noise(
     wrong, rows = _wrong(labels, scores, threshold)
     reference_wrong, reference_rows = _wrong(reference_labels, reference_scores, threshold)
     if not rows or not reference_rows:
-        raise ValueError(f"{rows} rows now and {reference_rows} of the reference are sure; label noise needs both")
+        raise Unsure(f"{rows} rows now and {reference_rows} of the reference are sure; label noise needs both")
     slope = 1 - 2 * min(reference_wrong, 0.49)
     share = (wrong - reference_wrong) / slope
     # With (x + 2) / (n + 4) the error is not zero when no row was wrong (Agresti & Coull, Am. Stat. 1998).

@@ -43,7 +43,7 @@ def check_trigger(trigger: Trigger, name: str) -> None:
 def situations() -> Iterator[Situation]:
     """From before the first champion to a long life, calm and alarming."""
     yield Situation(NOW)
-    yield Situation(NOW, attempts=(NOW - timedelta(days=400),), rows_a_day=1_000.0, training_cost=5.0)
+    yield Situation(NOW, attempts=(NOW - timedelta(days=400),), rows_a_day=1_000.0, training_hours=5.0)
     for verdict in get_args(Verdict):
         for num_looks in (0, 1, NUM_LOOKS):
             for attempts in ((), (NOW - timedelta(days=2),), (NOW - timedelta(days=400),)):
@@ -53,7 +53,7 @@ def situations() -> Iterator[Situation]:
                     attempts=attempts,
                     trained_until=NOW - timedelta(days=90),
                     rows_a_day=1_000.0,
-                    training_cost=5.0 if num_looks else None,
+                    training_hours=5.0 if num_looks else None,
                 )
 
 

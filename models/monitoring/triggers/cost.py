@@ -21,24 +21,35 @@ class Cost:
 
     Attributes:
         value: of one unit of the primary metric in one row, in the unit of the cost.
-        training_cost: of one retrain; by default the forecast of the situation, and without one it never fires.
+        training_cost: of one retrain.
+        price_an_hour: of training, instead: the cost is forecast by how long the last trainings took.
     """
 
     value: float
     training_cost: float | None = None
+    price_an_hour: float | None = None
 
     def __post_init__(self) -> None:
         check_positive("value", self.value)
-        if self.training_cost is not None:
-            check_positive("training_cost", self.training_cost)
+        given = {name: getattr(self, name) for name in ("training_cost", "price_an_hour")}
+        priced = {name: price for name, price in given.items() if price is not None}
+        if len(priced) != 1:
+            raise ValueError(f"cost has {', '.join(priced) or 'no price'}; give either {' or '.join(given)}")
+        for name, price in priced.items():
+            check_positive(name, price)
 
     def reason(self, situation: Situation) -> str | None:
         """What the champion has cost, and what a retrain would."""
-        forecast = situation.training_cost if self.training_cost is None else self.training_cost
+        forecast = self._forecast(situation)
         if forecast is None or situation.trained_until is None:
             return None
         lost = self.value * _regret(situation, max((situation.trained_until, *situation.attempts[-1:])))
         return f"regret worth {lost:,.4g}, a retrain costs {forecast:,.4g}" if lost >= forecast else None
+
+    def _forecast(self, situation: Situation) -> float | None:
+        if self.price_an_hour is None or situation.training_hours is None:
+            return self.training_cost
+        return self.price_an_hour * situation.training_hours
 
 
 def _regret(situation: Situation, begin: datetime) -> float:

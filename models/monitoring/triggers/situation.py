@@ -43,7 +43,7 @@ class Situation:
         trained_until: the end of the champion's training rows; None while there is no champion.
         series: every name that the values of a look can have here; empty when that is not known.
         rows_a_day: predictions a day.
-        training_cost: forecast for one retrain, in the unit in which the user counts; None when there is none.
+        training_hours: that a retrain is forecast to take, by those before; None before the first.
     """
 
     as_of: datetime
@@ -52,7 +52,7 @@ class Situation:
     trained_until: datetime | None = None
     series: tuple[str, ...] = ()
     rows_a_day: float = 0.0
-    training_cost: float | None = None
+    training_hours: float | None = None
 
     @property
     def has_champion(self) -> bool:

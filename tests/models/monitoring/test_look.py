@@ -15,7 +15,7 @@ from models.data.predictions import SCORE
 from models.monitoring.business import Business
 from models.monitoring.diagnosis import Diagnosis, Rules, diagnose
 from models.monitoring.look import Looked, look, settle, with_concept
-from models.monitoring.quality import Expectations
+from models.monitoring.quality import Expectations, Limits
 from models.monitoring.view import Champion, Seen, Settings, View, part_of
 from models.monitoring.watches import Watched
 from models.registry.versions import VersionId
@@ -211,6 +211,22 @@ def test_labels_of_one_class_alone_are_seen_on_the_days_on_which_they_are_due(ch
     found = diagnose(look(replace(seen, seen=due)).evidence, Rules())
     assert found.verdict == "broken_feed"
     assert "label rate" in found.reason
+
+
+def test_flipped_labels_are_reported_and_are_a_fault_only_where_the_project_says_so(champion: Champion) -> None:
+    random = np.random.default_rng(7)
+    rows = after(
+        0,
+        lambda rows: rows.assign(
+            label=np.where(random.uniform(size=len(rows)) < 0.3, 1 - rows["label"], rows["label"])
+        ),
+    )
+    seen = view(champion, rows, FIRST + timedelta(days=20))
+    [noise] = [check for check in look(seen).evidence.quality if check.name == "estimated share of flipped labels"]
+    assert 0.2 < noise.found < 0.4
+    assert not noise.is_broken
+    strict = replace(seen, settings=replace(seen.settings, limits=Limits(label_noise=0.1)))
+    assert diagnose(look(strict).evidence, Rules()).verdict == "broken_feed"
 
 
 def test_an_hour_of_a_day_without_a_row_has_no_profile_and_is_no_crash(champion: Champion) -> None:

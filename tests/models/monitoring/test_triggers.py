@@ -30,7 +30,7 @@ EXAMPLES = {
     "amount": trigger("amount", rows=1),
     "any_of": trigger("any_of", HARM, LOW),
     "cooldown": trigger("cooldown", HARM, days=1),
-    "cost": trigger("cost", value=1),
+    "cost": trigger("cost", value=1, price_an_hour=2.0),
     "every": trigger("every", days=7),
     "harm": HARM,
     "k_of_n": trigger("k_of_n", HARM, k=1, n=3),
@@ -179,19 +179,22 @@ def test_an_earlier_situation_knows_nothing_of_what_came_later() -> None:
 def test_cost_fires_when_regret_has_cost_as_much_as_a_training() -> None:
     looks = (look(10, regret=0.5), look(4, regret=0.01), look(2), look(0, regret=0.02))
     lost = 1_000 * (0.01 * (8 - 4) + 0.02 * 2)  # since the attempt 8 days ago; the look 2 days ago knew nothing
-    seen = situation(*looks, rows_a_day=1_000, attempts=(ago(8),), training_cost=lost)
-    assert trigger("cost", value=1.0).reason(seen) == f"regret worth {lost:.4g}, a retrain costs {lost:.4g}"
-    assert trigger("cost", value=0.99).reason(seen) is None
-    assert trigger("cost", value=0.99, training_cost=lost / 2).reason(seen) is not None
-    assert trigger("cost", value=1.0).reason(replace(seen, training_cost=None)) is None
-    assert trigger("cost", value=1.0).reason(replace(seen, attempts=(ago(3),))) is None
-    assert trigger("cost", value=1.0).reason(replace(seen, attempts=(), trained_until=ago(8))) is not None
+    seen = situation(*looks, rows_a_day=1_000, attempts=(ago(8),), training_hours=lost / 2)
+    forecast, fixed = {"price_an_hour": 2.0}, {"training_cost": lost}
+    for price in (forecast, fixed):
+        due = trigger("cost", value=1.0, **price)
+        assert due.reason(seen) == f"regret worth {lost:.4g}, a retrain costs {lost:.4g}"
+        assert trigger("cost", value=0.99, **price).reason(seen) is None
+        assert due.reason(replace(seen, attempts=(ago(3),))) is None
+        assert due.reason(replace(seen, attempts=(), trained_until=ago(8))) is not None
+    assert trigger("cost", value=1.0, **forecast).reason(replace(seen, training_hours=None)) is None
+    assert trigger("cost", value=1.0, **fixed).reason(replace(seen, training_hours=None)) is not None
 
 
 def test_good_looks_count_against_bad_ones_in_the_cost() -> None:
     looks = (look(2, regret=0.05), look(0, regret=-0.05))
-    seen = situation(*looks, rows_a_day=1_000, attempts=(ago(4),), training_cost=1.0)
-    assert trigger("cost", value=1.0).reason(seen) is None
+    seen = situation(*looks, rows_a_day=1_000, attempts=(ago(4),))
+    assert trigger("cost", value=1.0, training_cost=1.0).reason(seen) is None
 
 
 @pytest.mark.parametrize(
@@ -206,6 +209,8 @@ def test_good_looks_count_against_bad_ones_in_the_cost() -> None:
         ("amount", 0, {"rows": 1.5}, "rows=1.5 means nothing; give a whole number above 0"),
         ("cost", 0, {"value": True}, "value=True means nothing"),
         ("cost", 0, {"value": 1, "training_cost": float("inf")}, "training_cost=inf means nothing"),
+        ("cost", 0, {"value": 1}, "cost has no price; give either training_cost or price_an_hour"),
+        ("cost", 0, {"value": 1, "training_cost": 1, "price_an_hour": 2}, "cost has training_cost, price_an_hour"),
         ("harm", 0, {"name": 1}, "harm takes no arguments, and was given name"),
         ("harm", 1, {}, "harm is not made of triggers; leave out `of`"),
         ("k_of_n", 1, {"k": 4, "n": 3}, "k=4 of n=3 looks can never be"),
