@@ -19,6 +19,7 @@ from torch import nn
 from configs.component import Component
 from configs.schema import Project
 from models.data.contract import Columns
+from models.features.encoding import Features
 from models.networks.inputs import Inputs
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
@@ -79,6 +80,25 @@ def columns_of(project: Project) -> Columns:
         label_time=data.label_time,
         label_delay=timedelta(days=data.label_delay_days),
         timezone=data.timezone,
+        task=data.task,
+        texts=data.texts,
+        images=data.images,
+        image_folder=data.image_folder,
+    )
+
+
+def features_of(project: Project) -> Features:
+    """The project's features, and how its encoder is made."""
+    data, backbone = project.data, project.training.network.init_args.get("backbone")
+    return Features(
+        numbers=data.numbers,
+        categories=data.categories,
+        texts=data.texts,
+        images=data.images,
+        tokenizer=data.tokenizer,
+        max_tokens=data.max_tokens,
+        image_size=data.image_size,
+        backbone=backbone if isinstance(backbone, str) else None,
     )
 
 

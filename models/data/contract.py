@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from models.data.source import Source
+from models.evaluation.metrics.metric import Task
 
 
 class BrokenContract(ValueError):
@@ -18,7 +20,7 @@ class BrokenContract(ValueError):
 
 @dataclass(frozen=True)
 class Columns:
-    """The meaning of a project's columns, and the delay after which a label counts as known."""
+    """The meaning of a project's columns, what its label is, and the delay after which a label counts as known."""
 
     id: str
     time: str
@@ -29,11 +31,20 @@ class Columns:
     label_time: str | None = None
     label_delay: timedelta = timedelta(0)
     timezone: str = "UTC"
+    task: Task = "binary"
+    texts: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    image_folder: str | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
         """All feature columns, numbers first."""
-        return self.numbers + self.categories
+        return self.numbers + self.categories + self.texts + self.images
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The number columns that are watched: those of a table, and the length of each text or image."""
+        return (*self.numbers, *map(length_of, self.texts + self.images))
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -42,13 +53,24 @@ class Columns:
         return (self.id, self.time, *self.features, *self.other, self.label, *label_time)
 
 
+def length_of(name: str) -> str:
+    """The column that says how long the texts or images of another are.
+
+    >>> length_of("comment")
+    'length of comment'
+    """
+    return f"length of {name}"
+
+
 def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of: datetime) -> pd.DataFrame:
     """Rows with event time in `[start, end)` as they were known at `as_of`.
 
     Returns:
-        Columns `columns.all` alone, in time order: time as UTC, numbers as float64, categories as text or None, other
-        columns as one or the other, the label as 0.0, 1.0 or NaN. A label that had not arrived at `as_of` is NaN,
-        whatever the source already knows.
+        Columns `columns.all` alone, in time order: time as UTC, numbers as float64, categories and texts as text or
+        None, images as bytes, as a path from the working directory, or None, other columns as number or text, the label
+        as 0.0 or 1.0 (binary), a float (regression) or text (multiclass). A label that had not arrived at `as_of` is
+        NaN, or None for text, whatever the source already knows. A further column has the length of each text or
+        image: characters, bytes, or 1 for a path; NaN for a missing one.
 
     Raises:
         BrokenContract: with the value, what was expected and where to change it. An empty window is no error here: the
@@ -63,10 +85,17 @@ def read(source: Source, columns: Columns, start: datetime, end: datetime, as_of
     for name in columns.numbers:
         frame[name] = _number(frame[name])
     for name in columns.categories:
-        frame[name] = frame[name].astype("object").where(frame[name].notna(), None).map(_text, na_action="ignore")
+        frame[name] = _category(frame[name])
+    for name in columns.texts:
+        frame[name] = _free_text(frame[name])
+        frame[length_of(name)] = frame[name].str.len().astype("float64")
+    for name in columns.images:
+        frame[name] = _image(frame[name], columns.image_folder)
+        frame[length_of(name)] = frame[name].map(_size, na_action="ignore").astype("float64")
     for name in columns.other:
         frame[name] = _other(frame[name])
-    frame[columns.label] = _label(frame[columns.label]).where(is_mature(frame, columns, as_of))
+    labels, missing = _LABELS[columns.task](frame[columns.label]), None if columns.task == "multiclass" else np.nan
+    frame[columns.label] = labels.where(is_mature(frame, columns, as_of), missing)
     return frame
 
 
@@ -149,10 +178,45 @@ def _number(values: pd.Series) -> pd.Series:
     return numbers.replace([np.inf, -np.inf], np.nan)
 
 
+def _free_text(values: pd.Series) -> pd.Series:
+    wrong = values.notna() & ~values.map(lambda value: isinstance(value, str)).astype(bool)
+    if wrong.any():
+        raise BrokenContract(
+            f"column {values.name!r} of texts holds {values[wrong].tolist()[0]!r}; mend the feed, "
+            "or list the column under data.categories or data.numbers"
+        )
+    return values.astype("object").where(values.notna(), None)
+
+
+def _image(values: pd.Series, folder: str | None) -> pd.Series:
+    def located(value: object) -> object:
+        if isinstance(value, str):
+            return str(Path(folder or ".") / value)
+        return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else value
+
+    found = values.astype("object").where(values.notna(), None).map(located, na_action="ignore")
+    wrong = found.notna() & ~found.map(lambda value: isinstance(value, str | bytes)).astype(bool)
+    if wrong.any():
+        raise BrokenContract(
+            f"column {values.name!r} of images holds {values[wrong].tolist()[0]!r}; "
+            "mend the feed: give paths relative to data.image_folder, or bytes"
+        )
+    return found
+
+
+def _size(image: str | bytes) -> int:
+    return len(image) if isinstance(image, bytes) else 1  # a file is read when it is scored, and not for its size
+
+
 def _other(values: pd.Series) -> pd.Series:
     """What is kept for judging: numbers as float64, truth as 0 and 1, everything else as text or None."""
     if pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return values.astype("Float64").astype("float64")
+    return _category(values)
+
+
+def _category(values: pd.Series) -> pd.Series:
+    """Text or None."""
     return values.astype("object").where(values.notna(), None).map(_text, na_action="ignore")
 
 
@@ -161,11 +225,28 @@ def _text(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _label(values: pd.Series) -> pd.Series:
+def _outcome(values: pd.Series) -> pd.Series:
     labels = pd.to_numeric(values, errors="coerce").astype("float64")
-    wrong = values.notna() & ~labels.isin([0.0, 1.0])
-    if wrong.any():
-        raise BrokenContract(
-            f"label {values.name!r} holds {values[wrong].tolist()[0]!r}, expected 0, 1 or null; change the source"
-        )
+    _refuse_labels(
+        values,
+        ~labels.isin([0.0, 1.0]),
+        "0, 1 or null; change the source, or set data.task to multiclass or regression",
+    )
     return labels
+
+
+def _value(values: pd.Series) -> pd.Series:
+    labels = pd.to_numeric(values, errors="coerce").astype("float64")
+    _refuse_labels(
+        values, ~np.isfinite(labels), "a finite number or null; change the source, or set data.task to multiclass"
+    )
+    return labels
+
+
+def _refuse_labels(values: pd.Series, is_wrong: pd.Series, expected: str) -> None:
+    wrong = values[values.notna() & is_wrong]
+    if len(wrong):
+        raise BrokenContract(f"label {values.name!r} holds {wrong.tolist()[0]!r}, expected {expected}")
+
+
+_LABELS = {"binary": _outcome, "multiclass": _category, "regression": _value}

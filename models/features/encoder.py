@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Self
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
 import torch
 
-from models.networks.inputs import Encoded, Inputs
+from models.networks.inputs import Encoded, TableInputs
 
 CLIP = 4.0
 NUM_BINS = 24
@@ -38,6 +38,9 @@ class Encoder:
     numbers: dict[str, NumberCode]
     categories: dict[str, tuple[str, ...]]
 
+    kind: ClassVar[str] = "table"
+    rows_at_once: ClassVar[int] = 16_384
+
     @classmethod
     def fit(cls, frame: pd.DataFrame, numbers: tuple[str, ...], categories: tuple[str, ...]) -> Self:
         """Learn scales, bins and vocabularies from training rows: a frame as `contract.read` returns it."""
@@ -46,11 +49,25 @@ class Encoder:
             categories={name: _fit_category(frame[name]) for name in categories},
         )
 
+    def grown(self, frame: pd.DataFrame) -> Self:
+        """With the categories that are new in `frame` and have ten rows, after those that were known.
+
+        What a number column needs does not change: a missing value is the mean where none was missing in training.
+        """
+        known = self.categories.items()
+        new = {name: [each for each in _fit_category(frame[name]) if each not in values] for name, values in known}
+        return replace(self, categories={name: (*values, *new[name]) for name, values in known})
+
     @property
-    def inputs(self) -> Inputs:
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read, numbers first."""
+        return (*self.numbers, *self.categories)
+
+    @property
+    def inputs(self) -> TableInputs:
         """What a network needs to know to be built for these features."""
         flags = sum(code.is_sometimes_missing for code in self.numbers.values())
-        return Inputs(
+        return TableInputs(
             bins=tuple(code.bins for code in self.numbers.values()),
             cardinalities=tuple(len(values) + 2 for values in self.categories.values()) + (2,) * flags,
         )
@@ -69,14 +86,12 @@ class Encoder:
         scaled = [_scale(frame[name].to_numpy(dtype="float64"), code) for name, code in self.numbers.items()]
         indexed = [_index(frame[name], values) for name, values in self.categories.items()]
         flags = [frame[name].isna().to_numpy() for name, code in self.numbers.items() if code.is_sometimes_missing]
-        return Encoded(
-            numbers=torch.from_numpy(_stack(scaled, len(frame), np.float32)),
-            categories=torch.from_numpy(_stack(indexed + flags, len(frame), np.int64)),
-        )
+        numbers = torch.from_numpy(_stack(scaled, len(frame), np.float32))
+        return Encoded((numbers, torch.from_numpy(_stack(indexed + flags, len(frame), np.int64))))
 
     def to_json(self) -> str:
         """As text; `from_json` gives back an equal encoder."""
-        return json.dumps(asdict(self), indent=1, allow_nan=False)
+        return json.dumps({"kind": self.kind} | asdict(self), indent=1, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -114,7 +129,11 @@ def _fit_category(values: pd.Series) -> tuple[str, ...]:
 
 
 def _scale(values: np.ndarray, code: NumberCode) -> np.ndarray:
-    return np.nan_to_num(np.clip((values - code.mean) / code.scale, -CLIP, CLIP), nan=0.0)
+    scaled = values - code.mean
+    scaled /= code.scale  # in place from here on: it is all that a large table waits for
+    np.clip(scaled, -CLIP, CLIP, out=scaled)
+    scaled[np.isnan(scaled)] = 0.0
+    return scaled
 
 
 def _index(values: pd.Series, vocabulary: tuple[str, ...]) -> np.ndarray:
@@ -123,4 +142,7 @@ def _index(values: pd.Series, vocabulary: tuple[str, ...]) -> np.ndarray:
 
 
 def _stack(columns: list[np.ndarray], num_rows: int, dtype: type) -> np.ndarray:
-    return np.stack(columns, axis=1).astype(dtype) if columns else np.zeros((num_rows, 0), dtype)
+    stacked: np.ndarray = np.empty((num_rows, len(columns)), dtype)
+    for place, column in enumerate(columns):  # np.stack would make a copy of all in their own type first
+        stacked[:, place] = column
+    return stacked

@@ -10,11 +10,11 @@ import torch
 from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 from torch import Tensor, nn
 
-from models.networks.inputs import Inputs
+from models.networks.inputs import TableInputs, spread
 
 
 class MLP(nn.Module):
-    """Logits of a binary label.
+    """Logits of a binary label or of classes, or a value.
 
     Args:
         inputs: what the encoder learned about the features.
@@ -25,10 +25,10 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, inputs: Inputs, width: int = 128, depth: int = 2, dropout: float = 0.1, embedding: int = 8
+        self, inputs: TableInputs, width: int = 128, depth: int = 2, dropout: float = 0.1, embedding: int = 8
     ) -> None:
         super().__init__()
-        sizes = [min(16, (cardinality + 1) // 2) for cardinality in inputs.cardinalities]
+        self.sizes = sizes = _sizes(inputs)
         self.categories = nn.ModuleList(map(nn.Embedding, inputs.cardinalities, sizes))
         self.numbers = (
             PiecewiseLinearEmbeddings(
@@ -42,11 +42,37 @@ class MLP(nn.Module):
         for _ in range(depth):
             layers += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
             size = width
-        self.layers = nn.Sequential(*layers, nn.Linear(size, 1))
+        self.layers = nn.Sequential(*layers, nn.Linear(size, inputs.num_outputs))
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """Numbers (rows, numbers) and categories (rows, categories) to logits (rows,)."""
+        """Numbers (rows, numbers) and categories (rows, categories) to outputs (rows,) or (rows, outputs)."""
         parts = [embed(categories[:, column]) for column, embed in enumerate(self.categories)]
         if self.numbers is not None:
             parts.append(self.numbers(numbers).flatten(1))
-        return self.layers(torch.cat(parts, dim=1)).squeeze(1)
+        outputs: Tensor = self.layers(torch.cat(parts, dim=1))
+        return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs
+
+    def grow(self, old: TableInputs, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Move the first layer's weights apart where embeddings have become wider.
+
+        Args:
+            old: what the weights were made for.
+            state: the weights.
+
+        Returns:
+            The weights for this network; those of new dimensions are as they were made, and their inputs are zero.
+        """
+        first = self.state_dict()["layers.0.weight"]
+        sizes, grown = _sizes(old), self.sizes
+        rest = first.shape[1] - sum(grown)
+        weight = state["layers.0.weight"]
+
+        def untrained(part: Tensor, number: int) -> Tensor:
+            return first[: len(weight), :number].to(part.device)
+
+        moved = spread(weight, [*sizes, rest], [*grown, rest], untrained)
+        return state | {"layers.0.weight": moved}
+
+
+def _sizes(inputs: TableInputs) -> list[int]:
+    return [min(16, (cardinality + 1) // 2) for cardinality in inputs.cardinalities]

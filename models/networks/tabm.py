@@ -11,11 +11,11 @@ import torch
 from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 from torch import Tensor, nn
 
-from models.networks.inputs import Inputs
+from models.networks.inputs import TableInputs, spread
 
 
 class TabM(nn.Module):
-    """Logits of a binary label, one for each of k members.
+    """Logits of a binary label or of classes, or a value, one for each of k members.
 
     Args:
         inputs: what the encoder learned about the features.
@@ -28,7 +28,7 @@ class TabM(nn.Module):
 
     def __init__(
         self,
-        inputs: Inputs,
+        inputs: TableInputs,
         members: int = 16,
         width: int = 128,
         depth: int = 2,
@@ -36,6 +36,7 @@ class TabM(nn.Module):
         embedding: int = 8,
     ) -> None:
         super().__init__()
+        self.cardinalities = inputs.cardinalities
         numbers = (
             PiecewiseLinearEmbeddings(
                 [torch.tensor(edges) for edges in inputs.bins], embedding, activation=False, version="B"
@@ -47,7 +48,7 @@ class TabM(nn.Module):
             n_num_features=inputs.num_numbers,
             cat_cardinalities=list(inputs.cardinalities),
             num_embeddings=numbers,
-            d_out=1,
+            d_out=inputs.num_outputs,
             k=members,
             n_blocks=depth,
             d_block=width,
@@ -55,7 +56,30 @@ class TabM(nn.Module):
         )
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        """Numbers (rows, numbers) and categories (rows, categories) to logits (rows, members)."""
+        """Numbers (rows, numbers) and categories (rows, categories) to (rows, members[, outputs])."""
         has_numbers, has_categories = numbers.shape[1] > 0, categories.shape[1] > 0
         logits = self.network(numbers if has_numbers else None, categories if has_categories else None)
-        return logits.squeeze(-1)
+        return logits.squeeze(-1) if logits.shape[-1] == 1 else logits
+
+    def grow(self, old: TableInputs, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give new categories, which are columns of the first layer here, the weights of "unseen".
+
+        Args:
+            old: what the weights were made for.
+            state: the weights.
+
+        Returns:
+            The weights for this network.
+        """
+        first = "network.backbone.blocks.0.0"
+        grown = self.cardinalities
+        rest = state[f"{first}.r"].shape[1] - sum(old.cardinalities)
+
+        def as_unseen(part: Tensor, number: int) -> Tensor:
+            return part[..., :1].expand(*part.shape[:-1], number)
+
+        moved = {
+            key: spread(state[key], [rest, *old.cardinalities], [rest, *grown], as_unseen)
+            for key in (f"{first}.weight", f"{first}.r")
+        }
+        return state | moved

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, NewType
 
 import safetensors.torch
-from torch import nn
+from torch import Tensor, nn
 
-from models.features.encoder import Encoder
+from models.features import encoding
+from models.features.target import Target
 from models.model import Model
 from models.networks.inputs import Inputs
 from models.registry.storage import Storage
@@ -63,10 +64,11 @@ class Versions:
             extras: further files by name.
             as_of: the time in the data's world for which it was trained.
         """
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.network.state_dict().items()}
+        weights = _without_sharing(model.network.state_dict())
         files = {
             "weights.safetensors": safetensors.torch.save(weights),
             "encoder.json": model.encoder.to_json().encode(),
+            "target.json": model.target.to_json().encode(),
             "network.json": _json(network),
             "lineage.json": _json(lineage),
             **extras,
@@ -91,8 +93,10 @@ class Versions:
         files = self._files(version)
         network = json.loads(files.pop("network.json"))
         lineage = json.loads(files.pop("lineage.json"))
-        encoder = Encoder.from_json(files.pop("encoder.json").decode())
-        module = build(network["class_path"], network["init_args"], encoder.inputs)
+        encoder = encoding.from_json(files.pop("encoder.json").decode())
+        target = Target.from_json(files.pop("target.json", b"{}").decode())  # of a version from before: 0 or 1
+        inputs = encoder.inputs.for_outputs(target.num_outputs)
+        module = build(network["class_path"], network["init_args"], inputs)
         weights = safetensors.torch.load(files.pop("weights.safetensors"))
         try:
             module.load_state_dict(weights)
@@ -101,7 +105,7 @@ class Versions:
                 f"the weights of version {version} do not fit {network['class_path']}; "
                 f"its code has changed since the version was trained: {error}"
             ) from error
-        return Version(version, Model(encoder, module.eval()), network, lineage, files)
+        return Version(version, Model(encoder, module.eval(), target), network, lineage, files)
 
     def lineage(self, version: VersionId) -> Mapping[str, Any]:
         """What a version was made from, without loading its weights. Raises as `load` does."""
@@ -150,6 +154,17 @@ class Versions:
                 f"{found[:12]}, the manifest says {expected[:12]}; restore the file or roll back"
             )
         return content
+
+
+def _without_sharing(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights on the CPU, each with memory of its own: safetensors refuses those that two names share."""
+    found, taken = dict[str, Tensor](), set[int]()
+    for name, weight in weights.items():
+        own = weight.detach().cpu().contiguous()
+        storage = own.untyped_storage().data_ptr()
+        found[name] = own.clone() if storage in taken else own
+        taken.add(storage)
+    return found
 
 
 def _hash(digests: Mapping[str, str]) -> str:

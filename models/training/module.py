@@ -1,67 +1,68 @@
-"""The one LightningModule: any network that maps numbers and categories to logits of a binary label."""
+"""The one LightningModule: any network, trained on the objective of its label."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
-from torchmetrics import MeanMetric
 
-Batch = tuple[Tensor, Tensor, Tensor]
-SMALLEST_LOG = -100.0  # as in torch's binary_cross_entropy: certain and wrong is bad, but not infinite
+from models.data.batches import Batch
+from models.training.objectives import Objective
+
+Penalty = Callable[[nn.Module], Tensor]
 
 
-class BinaryClassifier(L.LightningModule):
-    """Trains `network` with AdamW on log loss.
+class Learner(L.LightningModule):
+    """Trains `network` with AdamW.
 
     Args:
-        network: `(numbers, categories) -> logits` of shape (rows,), or (rows, members) for an ensemble whose members
-            are trained side by side and whose probabilities are averaged.
+        network: called with the tensors of the encoded rows.
+        objective: what is made small.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
+        penalty: added to the loss of every step, such as the distance to other weights.
     """
 
-    def __init__(self, network: nn.Module, learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        learning_rate: float,
+        weight_decay: float,
+        penalty: Penalty | None = None,
+    ) -> None:
         super().__init__()
-        self.network, self.learning_rate, self.weight_decay = network, learning_rate, weight_decay
-        # Looking for NaN would wait for the GPU in every step, and drop them; `fit` looks once, at the end.
-        self.train_loss, self.validation_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
+        self.network, self.objective, self.penalty = network, objective, penalty
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
 
-    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """Mean log loss of the batch, over rows and members."""
-        numbers, categories, labels = batch
-        logits = self.network(numbers, categories)
-        loss = binary_cross_entropy_with_logits(logits, _like(labels, logits))
-        self.train_loss.update(loss.detach(), weight=len(labels))
-        return loss
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook it is in some forty times a step, and torch takes microseconds to set an attribute.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
-    def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Log loss of the averaged probabilities."""
-        numbers, categories, labels = batch
-        probabilities = probabilities_of(self.network(numbers, categories))
-        # Written out, since torch's binary_cross_entropy stops at NaN, on a GPU with the whole CUDA context.
-        chances = torch.where(labels == 1, probabilities.log(), torch.log1p(-probabilities))
-        loss = -chances.clamp_min(SMALLEST_LOG).mean()
-        self.validation_loss.update(loss, weight=len(labels))
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The network's outputs."""
+        outputs: Tensor = self.network(*inputs)
+        return outputs
 
-    def on_validation_epoch_end(self) -> None:
-        """Hand the validation loss to callbacks under its name."""
-        self.log("validation_loss", self.validation_loss.compute())
-        self.validation_loss.reset()
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor | dict[str, Tensor]:
+        """Mean loss of the batch, over rows and members; apart from it the loss with the penalty, if there is one."""
+        loss = self.objective.loss(self.network(*batch.inputs), batch.targets, batch.weights)
+        if self.penalty is None:
+            return loss
+        return {"loss": loss + self.penalty(self.network), "unpenalised": loss.detach()}
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch as it is: its rows bring it to the device, all at once or ahead of its use."""
+        return batch
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW over all weights; fused where the device has it."""
-        return torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=self.device.type == "cuda"
-        )
-
-
-def probabilities_of(logits: Tensor) -> Tensor:
-    """Probabilities (rows,) from logits (rows,) or (rows, members): the mean over members."""
-    probabilities = logits.float().sigmoid()
-    return probabilities.mean(dim=1) if probabilities.ndim == 2 else probabilities
-
-
-def _like(labels: Tensor, logits: Tensor) -> Tensor:
-    return labels if logits.ndim == 1 else labels[:, None].expand_as(logits)
+        """AdamW over all weights that are not frozen, in one fused step."""
+        weights = [weight for weight in self.parameters() if weight.requires_grad]
+        is_fused = self.device.type in ("cuda", "cpu")
+        return torch.optim.AdamW(weights, lr=self.learning_rate, weight_decay=self.weight_decay, fused=is_fused)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.contract import Columns, days, is_mature, read, require_rows
+from models.data.contract import BrokenContract, Columns, days, is_mature, read, require_rows
+from models.evaluation.metrics.metric import Task
 
 START, END = datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 1, 11, tzinfo=UTC)
 COLUMNS = Columns(
@@ -94,6 +95,48 @@ def test_what_comes_back_has_the_named_columns_alone_in_order_and_types() -> Non
 def test_what_is_wrong_is_refused_with_the_value_and_the_place(change: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_table(change(table()))
+
+
+def read_label(values: list[Any], task: Task, as_of: datetime = END + timedelta(days=2)) -> list[Any]:
+    """The label of as many rows, the first a day after the start and each a day after the other."""
+    times = pd.to_datetime([START + timedelta(days=day) for day in range(len(values))])
+    frame = table(40).iloc[: len(values)].assign(event_time=times, late=pd.Series(values, dtype=object))
+    return list(read(lambda start, end: frame, replace(COLUMNS, task=task), START, END, as_of)["late"])
+
+
+def test_classes_are_text_whatever_they_were_and_none_where_nothing_is_known() -> None:
+    assert read_label(["a", "b", None, float("nan")], "multiclass") == ["a", "b", None, None]
+    assert read_label([1, 2.0, True], "multiclass") == ["1", "2", "True"]
+
+
+def test_a_class_is_not_known_before_its_time() -> None:
+    assert read_label(["a", "b", "c"], "multiclass", as_of=START + timedelta(days=3)) == ["a", "b", None]
+
+
+def test_numbers_stay_what_they_are_and_are_not_known_before_their_time() -> None:
+    found = read_label([-3.5, None, 1e6, 7], "regression", as_of=START + timedelta(days=4, hours=12))
+    np.testing.assert_array_equal(found, [-3.5, np.nan, 1e6, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "message"),
+    [
+        (
+            [1.0, float("inf")],
+            "regression",
+            "label 'late' holds inf, expected a finite number or null; change the source",
+        ),
+        ([1.0, "far"], "regression", "label 'late' holds 'far', expected a finite number .* data.task to multiclass"),
+        (
+            [1.0, 2.5],
+            "binary",
+            "label 'late' holds 2.5, expected 0, 1 or null; .* data.task to multiclass or regression",
+        ),
+    ],
+)
+def test_a_label_of_another_kind_is_refused_with_what_to_change(values: list[Any], task: Task, message: str) -> None:
+    with pytest.raises(BrokenContract, match=message):
+        read_label(values, task)
 
 
 @pytest.mark.parametrize("time", [START - timedelta(seconds=1), END])

@@ -43,18 +43,18 @@ def plain(num_rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 def assert_sound(encoder: Encoder, encoded: Encoded, num_rows: int) -> None:
     """Finite, within the clip, and within the vocabularies that a network is built for."""
-    assert encoded.numbers.shape == (num_rows, encoder.inputs.num_numbers)
-    assert encoded.numbers.dtype == torch.float32
-    assert torch.isfinite(encoded.numbers).all()
-    assert (encoded.numbers.abs() <= CLIP).all()
-    assert encoded.categories.shape == (num_rows, len(encoder.inputs.cardinalities))
-    assert encoded.categories.dtype == torch.int64
-    assert (encoded.categories >= 0).all()
-    assert (encoded.categories < torch.tensor(encoder.inputs.cardinalities)).all()
+    assert encoded.tensors[0].shape == (num_rows, encoder.inputs.num_numbers)
+    assert encoded.tensors[0].dtype == torch.float32
+    assert torch.isfinite(encoded.tensors[0]).all()
+    assert (encoded.tensors[0].abs() <= CLIP).all()
+    assert encoded.tensors[1].shape == (num_rows, len(encoder.inputs.cardinalities))
+    assert encoded.tensors[1].dtype == torch.int64
+    assert (encoded.tensors[1] >= 0).all()
+    assert (encoded.tensors[1] < torch.tensor(encoder.inputs.cardinalities)).all()
 
 
 def equal(one: Encoded, other: Encoded) -> bool:
-    return torch.equal(one.numbers, other.numbers) and torch.equal(one.categories, other.categories)
+    return torch.equal(one.tensors[0], other.tensors[0]) and torch.equal(one.tensors[1], other.tensors[1])
 
 
 @given(train=frames(), current=frames())
@@ -85,8 +85,8 @@ def test_a_row_is_encoded_the_same_whatever_stands_beside_it(seed: int) -> None:
     encoder, frame = Encoder.fit(plain(), NUMBERS, CATEGORIES), plain(50, seed)
     order = np.random.default_rng(seed).permutation(50)
     together, shuffled = encoder.transform(frame), encoder.transform(frame.iloc[order])
-    assert torch.equal(together.numbers[order], shuffled.numbers)
-    assert torch.equal(together.categories[order], shuffled.categories)
+    assert torch.equal(together.tensors[0][order], shuffled.tensors[0])
+    assert torch.equal(together.tensors[1][order], shuffled.tensors[1])
 
 
 @given(exponent=st.integers(-12, 12))
@@ -96,11 +96,11 @@ def test_the_unit_of_a_column_does_not_matter(exponent: int) -> None:
     straight = Encoder.fit(train, NUMBERS, CATEGORIES).transform(train)
     scaled = train.assign(distance=train["distance"] * factor)
     encoded = Encoder.fit(scaled, NUMBERS, CATEGORIES).transform(scaled)
-    assert torch.allclose(encoded.numbers, straight.numbers, atol=1e-5)
+    assert torch.allclose(encoded.tensors[0], straight.tensors[0], atol=1e-5)
 
 
 def test_training_rows_come_out_with_mean_zero_and_spread_one() -> None:
-    numbers = Encoder.fit(plain(), NUMBERS, CATEGORIES).transform(plain()).numbers
+    numbers = Encoder.fit(plain(), NUMBERS, CATEGORIES).transform(plain()).tensors[0]
     assert torch.allclose(numbers.mean(dim=0), torch.zeros(2), atol=1e-2)
     assert torch.allclose(numbers.std(dim=0), torch.ones(2), atol=2e-2)
 
@@ -117,8 +117,8 @@ def test_a_constant_column_has_scale_one_and_does_not_explode(value: float) -> N
     train = plain().assign(distance=value)
     encoder = Encoder.fit(train, NUMBERS, CATEGORIES)
     assert encoder.numbers["distance"].scale == 1
-    assert (encoder.transform(train).numbers[:, 0].abs() < 1e-6).all()
-    moved = encoder.transform(train.assign(distance=value + 0.5)).numbers[:, 0]
+    assert (encoder.transform(train).tensors[0][:, 0].abs() < 1e-6).all()
+    moved = encoder.transform(train.assign(distance=value + 0.5)).tensors[0][:, 0]
     assert torch.allclose(moved, torch.full((400,), 0.5))
 
 
@@ -126,7 +126,7 @@ def test_unseen_and_rare_values_share_an_index_and_missing_ones_have_their_own()
     train = plain().assign(carrier=["rare"] * (MIN_CATEGORY_ROWS - 1) + ["UA"] * (400 - MIN_CATEGORY_ROWS + 1))
     encoder = Encoder.fit(train, (), ("carrier",))
     frame = pd.DataFrame({"carrier": ["UA", "never", "rare", None, ""]})
-    assert encoder.transform(frame).categories[:, 0].tolist() == [2, 0, 0, 1, 0]
+    assert encoder.transform(frame).tensors[1][:, 0].tolist() == [2, 0, 0, 1, 0]
     assert encoder.inputs.cardinalities == (3,)
 
 
@@ -138,15 +138,15 @@ def test_missing_numbers_become_zero_with_a_flag_if_training_had_missing_ones() 
         pd.DataFrame({"distance": [np.nan, 0.0], "seats": np.nan, "carrier": "UA", "origin": "JFK"})
     )
     assert encoder.inputs.cardinalities[-1] == 2
-    assert encoded.categories[:, 2].tolist() == [1, 0]
-    assert encoded.numbers[0].tolist() == [0, 0]
+    assert encoded.tensors[1][:, 2].tolist() == [1, 0]
+    assert encoded.tensors[0][0].tolist() == [0, 0]
 
 
 def test_a_column_that_was_always_missing_is_a_constant() -> None:
     train = plain().assign(distance=np.nan, carrier=None)
     encoder = Encoder.fit(train, NUMBERS, CATEGORIES)
     assert_sound(encoder, encoder.transform(plain()), 400)
-    assert encoder.transform(train).numbers[:, 0].unique().tolist() == [0]
+    assert encoder.transform(train).tensors[0][:, 0].unique().tolist() == [0]
 
 
 def test_a_value_that_stands_for_infinity_does_not_spoil_its_column() -> None:

@@ -13,22 +13,22 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from configs.schema import load
-from models.networks.inputs import Inputs
+from models.networks.inputs import TableInputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
 from models.training.fit import seeded
-from models.training.module import probabilities_of
+from models.training.objectives import objective
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 EDGES = (-4.0, -1.0, 0.0, 0.5, 4.0)
 SHAPES = {
-    "numbers only": Inputs((EDGES,) * 3, ()),
-    "categories only": Inputs((), (7, 2, 3)),
-    "both": Inputs((EDGES, (-4.0, 0.0, 4.0)), (5, 2)),
-    "one number": Inputs((EDGES,), ()),
-    "one category": Inputs((), (2,)),
+    "numbers only": TableInputs((EDGES,) * 3, ()),
+    "categories only": TableInputs((), (7, 2, 3)),
+    "both": TableInputs((EDGES, (-4.0, 0.0, 4.0)), (5, 2)),
+    "one number": TableInputs((EDGES,), ()),
+    "one category": TableInputs((), (2,)),
 }
-Build = Callable[[Inputs], nn.Module]
+Build = Callable[[TableInputs], nn.Module]
 
 
 def _from(path: Path) -> Build:
@@ -44,16 +44,16 @@ def build(request: pytest.FixtureRequest) -> Build:
 
 
 @pytest.fixture(params=SHAPES)
-def inputs(request: pytest.FixtureRequest) -> Inputs:
+def inputs(request: pytest.FixtureRequest) -> TableInputs:
     return SHAPES[request.param]
 
 
-def made(build: Build, inputs: Inputs, seed: int = 0) -> nn.Module:
+def made(build: Build, inputs: TableInputs, seed: int = 0) -> nn.Module:
     with seeded(seed):
         return build(inputs)
 
 
-def batch(inputs: Inputs, num_rows: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(inputs: TableInputs, num_rows: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     numbers = torch.randn(num_rows, inputs.num_numbers, generator=generator).clamp(-4, 4)
     columns = [torch.randint(0, size, (num_rows,), generator=generator) for size in inputs.cardinalities]
@@ -64,7 +64,7 @@ def test_there_are_configurations_to_check() -> None:
     assert CONFIGS
 
 
-def test_a_network_gives_finite_logits_one_for_each_row_or_each_member(build: Build, inputs: Inputs) -> None:
+def test_a_network_gives_finite_logits_one_for_each_row_or_each_member(build: Build, inputs: TableInputs) -> None:
     network = made(build, inputs)
     for mode in (network.train(), network.eval()):
         logits = mode(*batch(inputs))
@@ -72,16 +72,16 @@ def test_a_network_gives_finite_logits_one_for_each_row_or_each_member(build: Bu
         assert logits.ndim in (1, 2)
         assert logits.is_floating_point()
         assert torch.isfinite(logits).all()
-        assert probabilities_of(logits).shape == (64,)
+        assert objective("binary").scores(logits).shape == (64,)
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 2])
-def test_a_network_takes_few_rows_and_none(build: Build, inputs: Inputs, num_rows: int) -> None:
+def test_a_network_takes_few_rows_and_none(build: Build, inputs: TableInputs, num_rows: int) -> None:
     network = made(build, inputs).eval()
-    assert probabilities_of(network(*batch(inputs, num_rows))).shape == (num_rows,)
+    assert objective("binary").scores(network(*batch(inputs, num_rows))).shape == (num_rows,)
 
 
-def test_a_network_takes_the_ends_of_every_range(build: Build, inputs: Inputs) -> None:
+def test_a_network_takes_the_ends_of_every_range(build: Build, inputs: TableInputs) -> None:
     network = made(build, inputs).eval()
     last = torch.tensor(inputs.cardinalities, dtype=torch.int64) - 1
     for numbers in (-4.0, 0.0, 4.0):
@@ -90,7 +90,7 @@ def test_a_network_takes_the_ends_of_every_range(build: Build, inputs: Inputs) -
             assert torch.isfinite(logits).all()
 
 
-def test_a_row_gets_the_same_logit_alone_and_among_others(build: Build, inputs: Inputs) -> None:
+def test_a_row_gets_the_same_logit_alone_and_among_others(build: Build, inputs: TableInputs) -> None:
     network = made(build, inputs).eval()
     numbers, categories = batch(inputs)
     together = network(numbers, categories)
@@ -99,7 +99,7 @@ def test_a_row_gets_the_same_logit_alone_and_among_others(build: Build, inputs: 
     assert torch.allclose(network(numbers.flip(0), categories.flip(0)).flip(0), together, atol=1e-5)
 
 
-def test_gradients_reach_every_weight(build: Build, inputs: Inputs) -> None:
+def test_gradients_reach_every_weight(build: Build, inputs: TableInputs) -> None:
     network = made(build, inputs).train()
     logits = network(*batch(inputs, 512))
     labels = (torch.arange(512) % 2).float()
@@ -112,14 +112,14 @@ def test_gradients_reach_every_weight(build: Build, inputs: Inputs) -> None:
         assert weight.grad.abs().sum() > 0, name
 
 
-def test_weights_come_back_from_a_file_without_pickle(build: Build, inputs: Inputs) -> None:
+def test_weights_come_back_from_a_file_without_pickle(build: Build, inputs: TableInputs) -> None:
     network, other = made(build, inputs).eval(), made(build, inputs, seed=1).eval()
     assert not torch.equal(network(*batch(inputs)), other(*batch(inputs)))
     other.load_state_dict(safetensors.torch.load(safetensors.torch.save(network.state_dict())))
     assert torch.equal(network(*batch(inputs)), other(*batch(inputs)))
 
 
-def test_building_is_repeatable(build: Build, inputs: Inputs) -> None:
+def test_building_is_repeatable(build: Build, inputs: TableInputs) -> None:
     one, same = made(build, inputs).eval(), made(build, inputs).eval()
     assert torch.equal(one(*batch(inputs)), same(*batch(inputs)))
 
@@ -140,7 +140,7 @@ def test_every_feature_can_change_the_logit(build: Build) -> None:
 
 
 @pytest.mark.parametrize(("kind", "shape"), [(MLP, (64,)), (TabM, (64, 16))])
-def test_ours_have_the_shapes_that_they_say(kind: Any, shape: tuple[int, ...], inputs: Inputs) -> None:
+def test_ours_have_the_shapes_that_they_say(kind: Any, shape: tuple[int, ...], inputs: TableInputs) -> None:
     assert made(kind, inputs)(*batch(inputs)).shape == shape
 
 

@@ -227,3 +227,16 @@ def test_predicting_leaves_a_dropout_network_in_eval_mode_and_draws_nothing() ->
     first = Model(model().encoder, model().network.train())
     assert np.array_equal(first.predict(rows()), first.predict(rows()))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_weights_that_two_names_share_are_saved_under_both(store: Versions) -> None:
+    class Tied(MLP):
+        def __init__(self, inputs: Inputs, width: int) -> None:
+            super().__init__(inputs, width=width)  # type: ignore[arg-type]
+            self.again = self.layers[0]
+
+    encoder = model().encoder
+    tied = Model(encoder, Tied(encoder.inputs, width=8).eval())
+    version = store.save(tied, {"class_path": "Tied", "init_args": {"width": 8}}, LINEAGE, {}, AS_OF)
+    loaded = store.load(version, lambda class_path, init_args, inputs: Tied(inputs, **init_args))
+    assert np.array_equal(loaded.model.predict(rows()), tied.predict(rows()))
