@@ -2,33 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from models.data.transfer import Ahead, fits
 from models.networks.inputs import Encoded
+
+
+class Batch(NamedTuple):
+    """What a training step gets: the network's inputs, the targets (rows,), and weights (rows,) if rows have any."""
+
+    inputs: tuple[Tensor, ...]
+    targets: Tensor
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Each tensor changed, such as moved to a device."""
+        weights = change(self.weights) if self.weights is not None else None
+        return Batch(tuple(map(change, self.inputs)), change(self.targets), weights)
+
+
+class Loader(Protocol):
+    """Batches, a new epoch each time it is iterated over, that can say where it is and go on from there."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """One epoch, or the rest of the one whose state was loaded."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where it is: numbers only, since it is kept in a file.
+
+        After the last batch of an epoch it is the start of the next one, whatever the size of a batch: from there
+        training may go on with smaller ones.
+        """
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        ...
+
+
+class Rows(Protocol):
+    """Rows that can be trained on, wherever they are.
+
+    They may have a method `fingerprint() -> str`, by which a training that was killed knows its rows again, and
+    `part(rank, world_size) -> Rows`, the rows of one of several processes, as many in each of them.
+    """
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def batches(self, batch_size: int, seed: int | None, device: torch.device) -> Loader:
+        """Batches on `device`, in a new order in every epoch; in the order of the rows when the seed is None."""
+        ...
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Encoded rows with their labels, float32 of shape (rows,)."""
+    """Encoded rows with their targets, (rows,), and optionally a weight above zero for each, float32 (rows,)."""
 
     encoded: Encoded
-    labels: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that the rows consist of."""
+        weights = (self.weights,) if self.weights is not None else ()
+        return (*self.encoded.tensors, self.targets, *weights)
 
     def to(self, device: torch.device) -> Labelled:
         """The same rows on `device`."""
-        numbers, categories = self.encoded.numbers.to(device), self.encoded.categories.to(device)
-        return Labelled(Encoded(numbers, categories), self.labels.to(device))
+        weights = self.weights.to(device) if self.weights is not None else None
+        return Labelled(self.encoded.map(lambda tensor: tensor.to(device)), self.targets.to(device), weights)
+
+    def take(self, rows: Tensor) -> Batch:
+        """Some of the rows, given by their places."""
+        weights = self.weights[rows] if self.weights is not None else None
+        return Batch(self.encoded.take(rows).tensors, self.targets[rows], weights)
+
+    def batches(self, batch_size: int, seed: int | None, device: torch.device) -> Loader:
+        """Batches on `device`: from rows that lie there if they fit, else copied ahead of their use."""
+        num_bytes = sum(tensor.nbytes for tensor in self.tensors)
+        if self.targets.device == device or fits(num_bytes, device):
+            return Batches(self.to(device), batch_size, seed)
+        return Ahead(Batches(self, batch_size, seed), device)
+
+    def fingerprint(self) -> str:
+        """The same for the same rows, and for no others."""
+        digest = hashlib.blake2b(digest_size=16)
+        for tensor in self.tensors:
+            digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
 
 class Batches:
-    """An iterable of `(numbers, categories, labels)`, in a new order in every epoch when a seed is given.
+    """An iterable of batches, in a new order in every epoch when a seed is given.
 
     Args:
         rows: the rows; they stay where they are, so rows on a GPU are batched there.
@@ -37,19 +123,72 @@ class Batches:
     """
 
     def __init__(self, rows: Labelled, batch_size: int, seed: int | None = None) -> None:
-        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
+        self.rows, self.batch_size, self.seed = rows, batch_size, seed
+        self._epoch, self._position, self._is_loaded = 0, 0, False
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        tensors = (self.rows.encoded.numbers, self.rows.encoded.categories, self.rows.labels)
+    def __iter__(self) -> Iterator[Batch]:
+        if self._position and not self._is_loaded:  # the epoch before was left in the middle
+            self._epoch, self._position = self._epoch + 1, 0
+        self._is_loaded = False
+        places = self._places()
+        for number in range(self._position, len(self)):
+            is_last = number + 1 == len(self)
+            self._epoch, self._position = self._epoch + is_last, 0 if is_last else number + 1
+            yield self._take(places, number)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch of the next batch, from 0, and its place in it."""
+        return {"epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with that batch."""
+        self._epoch, self._position, self._is_loaded = state["epoch"], state["position"], True
+
+    def _places(self) -> tuple[Tensor, ...] | None:
         if self.seed is None:
-            yield from zip(*(tensor.split(self.batch_size) for tensor in tensors), strict=True)
-            return
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        self.epoch += 1
-        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.labels.device)
-        for chosen in order.split(self.batch_size):
-            numbers, categories, labels = (tensor[chosen] for tensor in tensors)
-            yield numbers, categories, labels
+            return None
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self._epoch)
+        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.targets.device)
+        return order.split(self.batch_size)
+
+    def _take(self, places: tuple[Tensor, ...] | None, number: int) -> Batch:
+        if places is not None:
+            return self.rows.take(places[number])
+        rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        weights = self.rows.weights[rows] if self.rows.weights is not None else None
+        return Batch(tuple(tensor[rows] for tensor in self.rows.encoded.tensors), self.rows.targets[rows], weights)
+
+
+class Shared:
+    """The part of each batch that one of several processes works on: together they see each row once an epoch.
+
+    A batch with fewer rows than there are processes gives its first row to those that would have none, since all of
+    them must take the same number of steps.
+
+    Args:
+        loader: gives the same batches in each process.
+        rank: of this process, from 0.
+        world: number of processes.
+    """
+
+    def __init__(self, loader: Loader, rank: int, world: int) -> None:
+        self.loader, self.rank, self.world = loader, rank, world
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.loader:
+            mine = slice(self.rank, None, self.world) if self.rank < len(batch) else slice(0, 1)
+            yield batch.map(lambda tensor, mine=mine: tensor[mine])  # type: ignore[misc]
+
+    def state_dict(self) -> dict[str, Any]:
+        """That of the loader."""
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """That of the loader."""
+        self.loader.load_state_dict(state)

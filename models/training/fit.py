@@ -1,28 +1,39 @@
-"""One call that trains a network on rows that fit in memory, on whatever device there is."""
+"""One call that trains a network on rows, on whatever device there is, and goes on where it was killed."""
 
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.accelerators import AcceleratorRegistry
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
-from torch import nn
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
 
-from models.data.batches import Batches, Labelled
-from models.training.module import BinaryClassifier
-from models.training.progress import Progress
+from models.data.batches import Loader, Rows, Shared
+from models.training import checkpoints, devices
+from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats_of
+from models.training.devices import Precision
+from models.training.module import Learner, Penalty
+from models.training.objectives import Objective
+from models.training.progress import Progress, say
 
+logger = logging.getLogger(__name__)
 VALIDATION_BATCH_SIZE = 16_384
+VALIDATION_FACTOR = 16  # at most so many times the rows of a training step: there is no gradient to be kept
+
+OnEpoch = Callable[[dict[str, float]], None]
 
 
 class Diverged(RuntimeError):
@@ -31,7 +42,24 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long and how fast. `patience` needs validation rows; `ema_decay` ends with the averaged weights."""
+    """How long, how fast, and on what.
+
+    Attributes:
+        epochs: at most.
+        batch_size: rows a step, of all devices together.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        patience: epochs without a lower validation loss before training ends, with the best weights; needs such rows.
+        ema_decay: training ends with the exponential moving average of the weights; that is what is validated.
+        seed: of the order of the rows, and of dropout.
+        accelerator: as Lightning's Trainer takes it.
+        devices: that share each batch; each has a process of its own.
+        strategy: how they share, as Lightning's Trainer takes it; auto is ddp.
+        precision: auto is bfloat16 where a GPU has it; the weights are kept in full precision.
+        compile: whether the network is compiled.
+        is_ordered: rows are taken in their order, such as that of time, and not shuffled.
+        bar: a training is hopeless, and ends, if its validation loss is above this after half of the epochs.
+    """
 
     epochs: int
     batch_size: int = 1024
@@ -41,46 +69,120 @@ class FitSettings:
     ema_decay: float | None = None
     seed: int = 0
     accelerator: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    precision: Precision = "auto"
+    compile: bool = False
+    is_ordered: bool = False
+    bar: float | None = None
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a recipe adds to a training.
+
+    Attributes:
+        penalty: of the network, added to the loss of every step.
+        rate: share of the training that is done, 0 to 1, to a factor on the learning rate, set at each step.
+    """
+
+    penalty: Penalty | None = None
+    rate: Callable[[float], float] | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training saw.
+
+    Attributes:
+        history: an epoch each: epoch, train_loss, rows_per_second, validation_loss if there are such rows.
+        num_passes: rows that went through training steps, all epochs together.
+        best_epoch: from 1, that with the lowest validation loss; the last without validation rows.
+        is_hopeless: whether it was ended because of the bar.
+        notes: what a person should know.
+    """
+
+    history: list[dict[str, float]]
+    num_passes: int
+    best_epoch: int
+    is_hopeless: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A training as it is tried, here or in several processes; a smaller batch makes another one of it."""
+
+    network: nn.Module
+    objective: Objective
+    train: Rows
+    validation: Rows | None
+    settings: FitSettings
+    hooks: Hooks
+    name: str
+    folder: Path | None
+    fingerprint: str
+    every: int | None
+    resumed: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def fit(
     network: nn.Module,
-    train: Labelled,
-    validation: Labelled | None,
+    objective: Objective,
+    train: Rows,
+    validation: Rows | None,
     settings: FitSettings,
+    hooks: Hooks = Hooks(),
+    *,
+    checkpoint: Path | None = None,
+    save_every: int | None = None,
     name: str = "training",
-    on_epoch: Callable[[dict[str, float]], None] = lambda numbers: None,
-) -> list[dict[str, float]]:
-    """Train `network` in place and return the history, one dict an epoch.
+    on_epoch: OnEpoch = lambda numbers: None,
+) -> Fitted:
+    """Train `network` in place.
 
     With validation rows and `patience` the weights of the best epoch are kept. On a CPU the result depends on the
-    arguments alone.
+    arguments alone, killed and continued or not. When the memory of a device is not enough, the batch is halved.
+
+    Args:
+        network: called with the tensors of the rows. A LightningModule is trained by its own `training_step(batch, i)`
+            and `configure_optimizers`; it is validated as any other, by what it returns when it is called.
+        objective: what is made small, and how outputs are judged.
+        train: rows to learn from.
+        validation: rows to judge by, if any.
+        settings: how long, how fast, and on what.
+        hooks: what a recipe adds.
+        checkpoint: a folder for the state of this training alone, written every half minute and at ends of epochs. A
+            training that was killed goes on from there if it is the same; the caller deletes it in the end.
+        save_every: steps between two states instead of half a minute.
+        name: the first word of its log lines.
+        on_epoch: told the numbers of each epoch; those of an epoch in which it was killed may come twice.
 
     Raises:
-        ValueError: without training rows, with patience and no validation rows, or without such an accelerator.
+        ValueError: without training rows, with patience or a bar and no validation rows, or without the accelerator.
         Diverged: when the loss or the weights are no longer finite.
     """
     if not len(train):
         raise ValueError("no training rows; widen the window between schedule.start and the holdout")
-    if settings.patience and (validation is None or not len(validation)):
+    if validation is not None and not len(validation):
+        validation = None
+    if settings.patience and validation is None:
         raise ValueError("early stopping needs validation rows; raise training.validation_days")
-    progress = Progress(name, on_epoch)
-    with _quiet(), seeded(settings.seed):
-        module = BinaryClassifier(network, settings.learning_rate, settings.weight_decay)
-        trainer = _trainer(settings, [*_callbacks(settings), progress])
-        device = trainer.strategy.root_device
-        batches = Batches(train.to(device), settings.batch_size, settings.seed)
-        held_out = Batches(validation.to(device), VALIDATION_BATCH_SIZE) if validation is not None else None
-        network.train()  # the Trainer keeps modes, and a champion comes in eval mode: it would train without dropout
-        trainer.fit(module, batches, held_out)
-    network.to("cpu").eval()
-    is_finite = all(math.isfinite(number) for epoch in progress.history for number in epoch.values())
+    if settings.bar is not None and validation is None:
+        raise ValueError("a bar for hopeless trainings needs validation rows; raise training.validation_days")
+    fingerprint = _fingerprint(network, objective, train, validation, settings, hooks) if checkpoint else ""
+    job = _Job(network, objective, train, validation, settings, hooks, name, checkpoint, fingerprint, save_every)
+    if checkpoint and not _keeps_state(job):
+        job = _noted(job, "a training by fsdp keeps no state: killed, it starts afresh")
+    fitted = _until_it_fits(job, on_epoch)
+    is_finite = all(math.isfinite(number) for epoch in fitted.history for number in epoch.values())
     if not is_finite or not all(torch.isfinite(weight).all() for weight in network.parameters()):
         raise Diverged(
-            f"{name}: loss or weights are no longer finite after {len(progress.history)} epochs; "
+            f"{name}: loss or weights are no longer finite after {len(fitted.history)} epochs; "
             f"lower the learning rate (it is {settings.learning_rate})"
         )
-    return progress.history
+    return fitted
 
 
 @contextmanager
@@ -91,49 +193,215 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def _trainer(settings: FitSettings, callbacks: list[Callback]) -> L.Trainer:
+def _until_it_fits(job: _Job, on_epoch: OnEpoch) -> Fitted:
+    """Try, with smaller batches and without compilation where that fails, from the last epoch that is on disk."""
+    start = copy.deepcopy(job.network.state_dict())
+    if found := _found(job):
+        job = replace(job, settings=replace(job.settings, batch_size=found.batch_size), notes=found.notes)
+    while True:
+        job = replace(job, resumed=found.path if found else None)
+        try:
+            return _run(job, on_epoch)
+        except torch.OutOfMemoryError as error:
+            job = _smaller(job, error)
+        except Exception as error:
+            if not job.settings.compile or not devices.is_compile_error(error):
+                raise
+            note = f"torch.compile failed ({type(error).__name__}): went on without it"
+            job = _noted(replace(job, settings=replace(job.settings, compile=False)), note)
+        devices.undo_compilation(job.network)
+        job.network.to("cpu").load_state_dict(start)
+        gc.collect()  # what the failed attempt held on the device, once nothing of its error is left
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        found = _found(job)
+
+
+def _found(job: _Job) -> checkpoints.Found | None:
+    return checkpoints.find(job.folder, job.fingerprint, job.name) if job.folder and _keeps_state(job) else None
+
+
+def _keeps_state(job: _Job) -> bool:
+    return not (job.settings.strategy.startswith("fsdp") and job.settings.devices > 1)
+
+
+def _smaller(job: _Job, error: torch.OutOfMemoryError) -> _Job:
+    size = job.settings.batch_size
+    half = size // 2
+    if half < job.settings.devices:
+        raise RuntimeError(
+            f"{job.name}: out of memory even at batch {size}; use a smaller network or a larger device ({error})"
+        ) from error
+    if job.folder:
+        (job.folder / checkpoints.STEP).unlink(missing_ok=True)  # its place in the epoch is counted in larger batches
+    smaller = replace(job, settings=replace(job.settings, batch_size=half))
+    return _noted(smaller, f"out of memory at batch {size}: went on with {half}")
+
+
+def _noted(job: _Job, note: str) -> _Job:
+    logger.warning("%s: %s", job.name, note)
+    return replace(job, notes=(*job.notes, note))
+
+
+def _run(job: _Job, on_epoch: OnEpoch) -> Fitted:
+    """One try: here, or in a process for each device."""
+
+    def told(kind: str, value: Any) -> None:
+        if kind == "epoch":
+            on_epoch(value)
+        else:
+            say(value)
+
+    if job.settings.devices == 1:
+        fitted, weights = _train(job, 0, told)
+    else:
+        with _quiet():
+            _trainer(job.settings)  # says what is wrong before processes are started
+        fitted, weights = devices.on_each(job.settings.devices, _train_a_share, (job,), told)
+    if weights is not None:
+        job.network.load_state_dict({key: torch.as_tensor(value) for key, value in weights.items()})
+    job.network.to("cpu").eval()
+    return fitted
+
+
+def _train_a_share(job: _Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[str, Any] | None]:
+    # Tensors come in memory that the processes share, and each must step weights of its own.
+    job = replace(job, network=copy.deepcopy(job.network))
+    fitted, weights = _train(job, rank, tell)
+    if rank == 0 and weights is None:
+        weights = job.network.to("cpu").state_dict()
+    # Through the queue as arrays: tensors would be handed over as open files, which end with this process.
+    return fitted, {key: value.cpu().numpy() for key, value in weights.items()} if weights else None
+
+
+def _train(job: _Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[str, Any] | None]:
+    """Train in this process; the whole weights are returned where the network holds only a part of them."""
+    settings, network = job.settings, job.network
+    with _quiet(), seeded(settings.seed + rank):
+        averaging = Averaging(settings.ema_decay) if settings.ema_decay else None
+        trainer = _trainer(settings)
+        device = trainer.strategy.root_device
+        train = _loader(job.train, settings.batch_size, None if settings.is_ordered else settings.seed, device, trainer)
+        judge = None
+        if job.validation is not None:
+            # Who trains on few rows at a time does so because they are large: texts and images.
+            size = min(VALIDATION_BATCH_SIZE, VALIDATION_FACTOR * settings.batch_size)
+            held_out = _loader(job.validation, size, None, device, trainer)
+            judge = Judge(held_out, job.objective, settings.patience, settings.bar, averaging)
+        progress = Progress(job.name, judge, lambda numbers: tell("epoch", numbers), lambda line: tell("line", line))
+        ending = _Ending(network, judge, averaging)
+        module, callbacks = _module(job)
+        callbacks += [each for each in (averaging, judge, progress, ending) if each is not None]
+        if job.folder and _keeps_state(job):
+            saver = checkpoints.Saver(job.folder, train, job.fingerprint, settings.batch_size, job.notes, job.every)
+            callbacks.append(saver)  # last, when the others have had their say
+        untyped: Any = trainer  # it has its callbacks, but does not declare them
+        untyped.callbacks += callbacks
+        network.train()  # the Trainer keeps modes, and a champion comes in eval mode: it would train without dropout
+        if settings.compile:
+            devices.compile_in_place(network)
+        trainer.fit(module, train, ckpt_path=job.resumed, weights_only=True)
+        ending.settle()  # of a training that was killed after its last step, nothing else is done
+    devices.undo_compilation(network)
+    best_epoch = judge.best_epoch if judge else len(progress.history)
+    is_hopeless = judge.is_hopeless if judge else False
+    return Fitted(progress.history, progress.num_passes, best_epoch, is_hopeless, job.notes), ending.whole
+
+
+def _module(job: _Job) -> tuple[L.LightningModule, list[Callback]]:
+    """What Lightning trains, and the hooks of the recipe."""
+    hooks, settings, network = job.hooks, job.settings, job.network
+    callbacks: list[Callback] = [Rate(hooks.rate)] if hooks.rate else []
+    if isinstance(network, L.LightningModule):
+        return network, [*callbacks, Penalising(hooks.penalty)] if hooks.penalty else callbacks
+    learner = Learner(network, job.objective, settings.learning_rate, settings.weight_decay, hooks.penalty)
+    return learner, callbacks
+
+
+def _loader(rows: Rows, batch_size: int, seed: int | None, device: torch.device, trainer: L.Trainer) -> Loader:
+    rank, world = trainer.global_rank, trainer.world_size
+    if world == 1:
+        return rows.batches(batch_size, seed, device)
+    if part := getattr(rows, "part", None):  # of rows that each process would else have to read in vain
+        mine: Rows = part(rank, world)
+        return mine.batches(max(1, batch_size // world), seed, device)
+    return Shared(rows.batches(batch_size, seed, device), rank, world)
+
+
+def _trainer(settings: FitSettings) -> L.Trainer:
+    several: dict[str, Any] = {}
+    plugins: list[Any] = [checkpoints.Files()]
+    if settings.devices > 1:
+        several = {"strategy": "ddp" if settings.strategy == "auto" else settings.strategy}
+        plugins.append(LightningEnvironment())
     try:
         return L.Trainer(
             max_epochs=settings.epochs,
             accelerator=settings.accelerator,
-            devices=1,
-            callbacks=callbacks,
+            devices=settings.devices,
+            precision=devices.lightning_precision(settings.precision, settings.accelerator),
+            plugins=plugins,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            **several,
         )
     except (MisconfigurationException, ModuleNotFoundError, ValueError) as error:  # absent, not installed, unknown
         here = sorted(name for name, each in AcceleratorRegistry.items() if each["accelerator"].is_available())
         raise ValueError(
-            f"training.accelerator={settings.accelerator!r} cannot be used here; "
+            f"training.accelerator={settings.accelerator!r}{_sharing(settings)} cannot be used here; "
             f"set it to {' or '.join(['auto', *here])} ({error})"
         ) from error
 
 
-def _callbacks(settings: FitSettings) -> list[Callback]:
-    callbacks: list[Callback] = []
-    if settings.patience:
-        callbacks += [EarlyStopping("validation_loss", patience=settings.patience), _BestWeights()]
-    if settings.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
-    return callbacks
+def _sharing(settings: FitSettings) -> str:
+    if settings.devices == 1:
+        return ""
+    return f" with training.devices={settings.devices} and training.strategy={settings.strategy!r}"
 
 
-class _BestWeights(Callback):
-    """Keeps the weights with the lowest validation loss in memory and ends with them."""
+def _fingerprint(
+    network: nn.Module,
+    objective: Objective,
+    train: Rows,
+    validation: Rows | None,
+    settings: FitSettings,
+    hooks: Hooks,
+) -> str:
+    def known(rows: Rows | None) -> object:
+        return rows and (len(rows), getattr(rows, "fingerprint", lambda: "")())
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        self._lowest, self._weights = float("inf"), copy.deepcopy(pl_module.network.state_dict())
+    has_hooks = (hooks.penalty is not None, hooks.rate is not None)
+    parts = (objective.name, known(train), known(validation), sorted(asdict(settings).items(), key=str), has_hooks)
+    return checkpoints.fingerprint_of(network, *parts)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        loss = trainer.callback_metrics["validation_loss"].item()
-        if loss < self._lowest:
-            self._lowest, self._weights = loss, copy.deepcopy(pl_module.network.state_dict())
+
+class _Ending(Callback):
+    """Gives the network the weights that training ends with: those of the best epoch, or the averaged ones."""
+
+    def __init__(self, network: nn.Module, judge: Judge | None, averaging: Averaging | None) -> None:
+        self.network, self.judge, self.averaging = network, judge, averaging
+        self.whole: dict[str, Tensor] | None = None
+        self._is_settled = False
 
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
-        pl_module.network.load_state_dict(self._weights)
+        """While the processes are still together."""
+        self.settle()
+        if "fsdp" in type(trainer.strategy).__name__.lower():
+            whole = trainer.strategy.lightning_module_state_dict()
+            start = "" if pl_module is self.network else "network."
+            self.whole = {key.removeprefix(start): value for key, value in whole.items() if key.startswith(start)}
+
+    def settle(self) -> None:
+        """Once."""
+        if self._is_settled:
+            return
+        self._is_settled = True
+        kept = self.judge.best if self.judge and self.judge.best else self.averaging.average if self.averaging else []
+        for weight, value in zip(floats_of(self.network) if kept else [], kept, strict=True):
+            weight.copy_(value)
 
 
 @contextmanager

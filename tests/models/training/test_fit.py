@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from models.data.batches import Labelled
-from models.networks.inputs import Encoded, Inputs
+from models.networks.inputs import Encoded, TableInputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
 from models.training.fit import FitSettings, fit, seeded
-from models.training.module import BinaryClassifier, probabilities_of
+from models.training.objectives import objective
 
-INPUTS = Inputs(bins=((-4.0, -1.0, 0.0, 1.0, 4.0),) * 3, cardinalities=(5, 4))
+INPUTS = TableInputs(bins=((-4.0, -1.0, 0.0, 1.0, 4.0),) * 3, cardinalities=(5, 4))
+BINARY = objective("binary")
 SETTINGS = FitSettings(epochs=3, batch_size=128, accelerator="cpu")
 
 
@@ -31,7 +32,7 @@ def rows(num_rows: int = 1_000, seed: int = 0, noise: float = 0.5) -> Labelled:
     numbers = torch.randn(num_rows, 3, generator=generator).clamp(-4, 4)
     categories = torch.stack([torch.randint(0, n, (num_rows,), generator=generator) for n in (5, 4)], dim=1)
     signal = numbers[:, 0] + (categories[:, 1] == 2) + noise * torch.randn(num_rows, generator=generator)
-    return Labelled(Encoded(numbers, categories), (signal > 0.25).float())
+    return Labelled(Encoded((numbers, categories)), (signal > 0.25).float())
 
 
 def network(seed: int = 0, kind: type[nn.Module] = MLP) -> nn.Module:
@@ -41,8 +42,8 @@ def network(seed: int = 0, kind: type[nn.Module] = MLP) -> nn.Module:
 
 def loss_of(trained: nn.Module, held_out: Labelled) -> float:
     with torch.inference_mode():
-        probabilities = probabilities_of(trained(held_out.encoded.numbers, held_out.encoded.categories))
-    return float(nn.functional.binary_cross_entropy(probabilities, held_out.labels))
+        probabilities = BINARY.scores(trained(*held_out.encoded.tensors))
+    return float(nn.functional.binary_cross_entropy(probabilities, held_out.targets))
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:
@@ -52,7 +53,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 class Spy(MLP):
     """Keeps the mode and the label-free size of each call."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: TableInputs) -> None:
         super().__init__(inputs, width=8)
         self.modes: list[bool] = []
         self.seen: list[Tensor] = []
@@ -67,10 +68,10 @@ class Spy(MLP):
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(kind: type[nn.Module]) -> None:
     first, again, other = (network(kind=kind) for _ in range(3))
     torch.manual_seed(1)
-    history = fit(first, rows(), None, SETTINGS)
+    history = fit(first, BINARY, rows(), None, SETTINGS).history
     torch.manual_seed(2)
-    repeated = fit(again, rows(), None, SETTINGS)
-    fit(other, rows(), None, replace(SETTINGS, seed=1))
+    repeated = fit(again, BINARY, rows(), None, SETTINGS).history
+    fit(other, BINARY, rows(), None, replace(SETTINGS, seed=1))
     assert same(first, again)
     assert not same(first, other)
     assert [epoch["train_loss"] for epoch in history] == [epoch["train_loss"] for epoch in repeated]
@@ -79,7 +80,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(kind: type[nn
 @pytest.mark.parametrize("kind", [MLP, TabM])
 def test_the_loss_falls_on_what_can_be_learned(kind: type[nn.Module]) -> None:
     trained = network(kind=kind)
-    history = fit(trained, rows(2_000, noise=0.1), None, replace(SETTINGS, epochs=8, learning_rate=5e-3))
+    settings = replace(SETTINGS, epochs=8, learning_rate=5e-3)
+    history = fit(trained, BINARY, rows(2_000, noise=0.1), None, settings).history
     losses = [epoch["train_loss"] for epoch in history]
     assert losses[0] > 2 * losses[-1]
     assert loss_of(trained, rows(2_000, seed=1, noise=0.1)) < 0.3
@@ -87,25 +89,25 @@ def test_the_loss_falls_on_what_can_be_learned(kind: type[nn.Module]) -> None:
 
 def test_nothing_is_learned_from_labels_that_are_noise() -> None:
     noise = replace(
-        rows(), labels=torch.bernoulli(torch.full((1_000,), 0.5), generator=torch.Generator().manual_seed(3))
+        rows(), targets=torch.bernoulli(torch.full((1_000,), 0.5), generator=torch.Generator().manual_seed(3))
     )
-    history = fit(network(), noise, rows(500, seed=1), replace(SETTINGS, epochs=4, patience=2))
+    history = fit(network(), BINARY, noise, rows(500, seed=1), replace(SETTINGS, epochs=4, patience=2)).history
     assert min(epoch["validation_loss"] for epoch in history) > 0.6
 
 
 def test_every_row_is_seen_once_an_epoch_and_the_order_changes() -> None:
     spy, data = Spy(INPUTS), rows(300)
-    fit(spy, data, None, replace(SETTINGS, epochs=2))
+    fit(spy, BINARY, data, None, replace(SETTINGS, epochs=2))
     epochs = torch.cat(spy.seen).split(300)
     assert [len(seen) for seen in spy.seen] == [128, 128, 44] * 2
-    assert all(torch.equal(seen.sort().values, data.encoded.numbers[:, 0].sort().values) for seen in epochs)
+    assert all(torch.equal(seen.sort().values, data.encoded.tensors[0][:, 0].sort().values) for seen in epochs)
     assert not torch.equal(*epochs)
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_a_network_that_was_loaded_for_prediction_trains_with_its_dropout(epochs: int) -> None:
     spy = Spy(INPUTS).eval()
-    fit(spy, rows(300), rows(100, seed=1), replace(SETTINGS, epochs=epochs, patience=5))
+    fit(spy, BINARY, rows(300), rows(100, seed=1), replace(SETTINGS, epochs=epochs, patience=5))
     assert spy.modes == ([True] * 3 + [False]) * epochs
     assert not spy.training
 
@@ -113,7 +115,7 @@ def test_a_network_that_was_loaded_for_prediction_trains_with_its_dropout(epochs
 def test_early_stopping_ends_with_the_weights_of_the_best_epoch() -> None:
     trained, held_out = network(), rows(300, seed=1, noise=3.0)
     settings = replace(SETTINGS, epochs=60, learning_rate=2e-2, patience=3)
-    history = fit(trained, rows(300, noise=3.0), held_out, settings)
+    history = fit(trained, BINARY, rows(300, noise=3.0), held_out, settings).history
     losses = [epoch["validation_loss"] for epoch in history]
     assert len(history) < 60
     assert len(history) - 1 - int(np.argmin(losses)) == 3
@@ -123,8 +125,8 @@ def test_early_stopping_ends_with_the_weights_of_the_best_epoch() -> None:
 
 def test_averaged_weights_are_others_than_the_last_ones_and_lie_near_them() -> None:
     last, averaged, start = network(), network(), network()
-    fit(last, rows(), None, SETTINGS)
-    fit(averaged, rows(), None, replace(SETTINGS, ema_decay=0.9))
+    fit(last, BINARY, rows(), None, SETTINGS)
+    fit(averaged, BINARY, rows(), None, replace(SETTINGS, ema_decay=0.9))
     assert not same(last, averaged)
 
     def distance(one: nn.Module, other: nn.Module) -> float:
@@ -136,13 +138,13 @@ def test_averaged_weights_are_others_than_the_last_ones_and_lie_near_them() -> N
 
 def test_training_rows_are_needed() -> None:
     with pytest.raises(ValueError, match=r"no training rows; widen the window between schedule\.start and the holdout"):
-        fit(network(), rows(0), None, SETTINGS)
+        fit(network(), BINARY, rows(0), None, SETTINGS)
 
 
 @pytest.mark.parametrize("held_out", [None, rows(0)])
 def test_patience_needs_validation_rows(held_out: Labelled | None) -> None:
     with pytest.raises(ValueError, match=r"early stopping needs validation rows; raise training\.validation_days"):
-        fit(network(), rows(), held_out, replace(SETTINGS, patience=2))
+        fit(network(), BINARY, rows(), held_out, replace(SETTINGS, patience=2))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ def test_patience_needs_validation_rows(held_out: Labelled | None) -> None:
 def test_an_accelerator_that_is_not_here_is_named_with_those_that_are(accelerator: str) -> None:
     message = rf"training\.accelerator='{accelerator}' cannot be used here; set it to auto or cpu"
     with pytest.raises(ValueError, match=message):
-        fit(network(), rows(), None, replace(SETTINGS, accelerator=accelerator))
+        fit(network(), BINARY, rows(), None, replace(SETTINGS, accelerator=accelerator))
 
 
 @pytest.mark.parametrize("settings", [{}, {"patience": 2}, {"ema_decay": 0.9}], ids=str)
@@ -165,6 +167,7 @@ def test_a_learning_rate_that_explodes_is_named(settings: dict[str, float]) -> N
     with pytest.raises(RuntimeError, match=r"no longer finite after .*; lower the learning rate \(it is 1e\+30\)"):
         fit(
             network(),
+            BINARY,
             rows(),
             rows(200, seed=1) if "patience" in settings else None,
             replace(SETTINGS, learning_rate=1e30, **settings),
@@ -175,7 +178,7 @@ def test_the_callers_generators_and_loggers_are_left_alone() -> None:
     torch.manual_seed(5)
     state, lightning = torch.get_rng_state(), logging.getLogger("lightning.pytorch")
     level, filters = lightning.level, list(warnings.filters)
-    fit(network(), rows(), rows(100, seed=1), replace(SETTINGS, patience=2))
+    fit(network(), BINARY, rows(), rows(100, seed=1), replace(SETTINGS, patience=2))
     assert torch.equal(torch.get_rng_state(), state)
     assert lightning.level == level
     assert list(warnings.filters) == filters
@@ -184,9 +187,9 @@ def test_the_callers_generators_and_loggers_are_left_alone() -> None:
 def test_rows_are_left_as_they_were() -> None:
     data = rows()
     before = copy.deepcopy(data)
-    fit(network(), data, None, SETTINGS)
-    assert torch.equal(data.encoded.numbers, before.encoded.numbers)
-    assert torch.equal(data.labels, before.labels)
+    fit(network(), BINARY, data, None, SETTINGS)
+    assert torch.equal(data.encoded.tensors[0], before.encoded.tensors[0])
+    assert torch.equal(data.targets, before.targets)
 
 
 def test_a_short_training_is_one_line_and_nothing_else_is_said(
@@ -199,7 +202,9 @@ def test_a_short_training_is_one_line_and_nothing_else_is_said(
     monkeypatch.setattr(logging.getLogger("models"), "handlers", [])
     told: list[dict[str, float]] = []
     with caplog.at_level(logging.INFO):
-        history = fit(network(), rows(), rows(100, seed=1), replace(SETTINGS, patience=3), "scratch", told.append)
+        settings = replace(SETTINGS, patience=3)
+        held_out = rows(100, seed=1)
+        history = fit(network(), BINARY, rows(), held_out, settings, name="scratch", on_epoch=told.append).history
     (line,) = caplog.messages
     assert re.fullmatch(r"scratch epoch 3/3  loss 0\.\d{4}  validation 0\.\d{4}  1,000 rows  \d+k rows/s", line)
     assert told == history
@@ -210,12 +215,13 @@ def test_a_short_training_is_one_line_and_nothing_else_is_said(
 
 def test_training_leaves_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    fit(network(), rows(), None, SETTINGS)
+    fit(network(), BINARY, rows(), None, SETTINGS)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_loss_of_the_history_is_the_mean_over_rows() -> None:
-    history = fit(network(), rows(300), rows(300), replace(SETTINGS, epochs=1, learning_rate=1e-12, patience=1))
+    settings = replace(SETTINGS, epochs=1, learning_rate=1e-12, patience=1)
+    history = fit(network(), BINARY, rows(300), rows(300), settings).history
     untrained = network()
     expected = loss_of(untrained.eval(), rows(300))
     assert history[0]["validation_loss"] == pytest.approx(expected, abs=1e-6)
@@ -224,20 +230,20 @@ def test_the_loss_of_the_history_is_the_mean_over_rows() -> None:
 
 def test_members_are_trained_side_by_side_and_judged_together() -> None:
     logits = torch.tensor([[0.0, 4.0], [-4.0, 0.0]])
-    module = BinaryClassifier(_Fixed(logits), 1e-3, 0.0)
-    batch = (torch.zeros(2, 0), torch.zeros(2, 0, dtype=torch.long), torch.tensor([1.0, 0.0]))
+    two = Labelled(Encoded((torch.zeros(2, 1),)), torch.tensor([1.0, 0.0]))
+    history = fit(_Fixed(logits), BINARY, two, two, replace(SETTINGS, epochs=1, learning_rate=1e-12)).history
     losses = nn.functional.softplus(torch.tensor([0.0, -4.0, -4.0, 0.0]))
-    assert module.training_step(batch, 0).item() == pytest.approx(losses.mean().item())
-    module.validation_step(batch, 0)
+    assert history[0]["train_loss"] == pytest.approx(losses.mean().item())
     together = -np.log((0.5 + 1 / (1 + np.exp(-4))) / 2)
-    assert module.validation_loss.compute().item() == pytest.approx(together, abs=1e-6)
+    assert history[0]["validation_loss"] == pytest.approx(together, abs=1e-6)
 
 
 @pytest.mark.parametrize("probability", [0.0, 1.0])
 def test_a_network_that_is_certain_and_wrong_has_a_finite_validation_loss(probability: float) -> None:
-    module = BinaryClassifier(_Fixed(torch.tensor([1e4 * (2 * probability - 1)])), 1e-3, 0.0)
-    module.validation_step((torch.zeros(1, 0), torch.zeros(1, 0), torch.tensor([1 - probability])), 0)
-    assert module.validation_loss.compute().item() == pytest.approx(100)
+    wrong = Labelled(Encoded((torch.zeros(1, 1),)), torch.tensor([1 - probability]))
+    certain = _Fixed(torch.tensor([1e4 * (2 * probability - 1)]))
+    history = fit(certain, BINARY, wrong, wrong, replace(SETTINGS, epochs=1, learning_rate=1e-12)).history
+    assert history[0]["validation_loss"] == pytest.approx(100)
 
 
 class _Fixed(nn.Module):
@@ -247,17 +253,23 @@ class _Fixed(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(logits)
 
-    def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
-        return self.logits
+    def forward(self, numbers: Tensor) -> Tensor:
+        return self.logits[torch.arange(len(numbers))]
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_learns_the_same_and_gives_the_weights_back() -> None:
     trained = network()
-    fit(trained, rows(2_000, noise=0.1), None, replace(SETTINGS, epochs=8, learning_rate=5e-3, accelerator="cuda"))
+    fit(
+        trained,
+        BINARY,
+        rows(2_000, noise=0.1),
+        None,
+        replace(SETTINGS, epochs=8, learning_rate=5e-3, accelerator="cuda"),
+    )
     assert next(trained.parameters()).device.type == "cpu"
     assert loss_of(trained, rows(2_000, seed=1, noise=0.1)) < 0.3
     with pytest.raises(RuntimeError, match="lower the learning rate"):
         settings = replace(SETTINGS, learning_rate=1e30, patience=2, accelerator="cuda")
-        fit(network(), rows(), rows(200, seed=1), settings)
+        fit(network(), BINARY, rows(), rows(200, seed=1), settings)

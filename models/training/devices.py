@@ -1,0 +1,156 @@
+"""What a training runs on: precision, compilation, and one process for each of several devices."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import socket
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+Precision = Literal["auto", "32", "bf16"]
+Tell = Callable[[str, Any], None]
+SECONDS_BETWEEN_LOOKS = 0.2
+
+
+class Failed(RuntimeError):
+    """A process of several died; the message says how."""
+
+
+def is_cuda(accelerator: str) -> bool:
+    """Whether a training with this accelerator runs on CUDA here."""
+    return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+
+
+def lightning_precision(precision: Precision, accelerator: str) -> Literal["32-true", "bf16-mixed"]:
+    """As Lightning's Trainer takes it; auto is bfloat16 where a GPU computes with it, and full precision elsewhere."""
+    if precision == "auto":
+        has_it = is_cuda(accelerator) and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if has_it else "32-true"
+    return "bf16-mixed" if precision == "bf16" else "32-true"
+
+
+def compile_in_place(network: nn.Module) -> None:
+    """Have the network compiled at its next call; names of weights stay."""
+    network.compile()
+
+
+def undo_compilation(network: nn.Module) -> None:
+    """The network as it was: compiled ones cannot be copied to other processes."""
+    network._compiled_call_impl = None
+
+
+def is_compile_error(error: BaseException) -> bool:
+    """Whether a step failed because the network could not be compiled."""
+    names = {each.__module__.split(".")[1] for each in type(error).__mro__ if each.__module__.startswith("torch.")}
+    return bool(names & {"_dynamo", "_inductor", "_functorch"})
+
+
+def on_each(number: int, work: Callable[..., Any], arguments: tuple[Any, ...], told: Tell) -> Any:
+    """Call `work(*arguments, rank, tell)` in a process for each device and return what the first one returns.
+
+    The processes are spawned: they know nothing of this one's threads and CUDA context, and a task of a flow may be
+    any thread. In a script the caller stands below `if __name__ == "__main__":`, as always with spawned processes.
+
+    Args:
+        number: of processes.
+        work: a function of a module.
+        arguments: what it is called with: no closures, since other processes could not import them.
+        told: called here with whatever the first process tells.
+
+    Raises:
+        ValueError: when the arguments cannot be handed to another process.
+        torch.OutOfMemoryError: when the memory of a device was not enough.
+        Failed: when a process ended in another way than by returning.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages, port = context.Queue(), _free_port()
+    processes = [
+        context.Process(target=_work, args=(work, arguments, rank, number, port, messages)) for rank in range(number)
+    ]
+    try:
+        for process in processes:
+            _start(process)
+        return _listen(processes, messages, told)
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+        messages.close()
+
+
+def _start(process: Any) -> None:
+    try:
+        process.start()
+    except Exception as error:  # each kind of object fails in its own way
+        raise ValueError(
+            f"several devices have processes of their own, and this training cannot be handed to them ({error}); "
+            "make its parts of classes and functions of modules, or set training.devices to 1"
+        ) from error
+
+
+def _listen(processes: list[Any], messages: Any, told: Tell) -> Any:
+    """Until the first process has returned and all have ended."""
+    returned: list[Any] = []
+    while True:
+        are_over = all(process.exitcode is not None for process in processes)
+        try:
+            kind, value = messages.get(timeout=0.01 if are_over else SECONDS_BETWEEN_LOOKS)
+        except queue.Empty:
+            dead = [process for process in processes if process.exitcode]
+            if dead:
+                raise Failed(f"process {dead[0].name} of {len(processes)} ended with code {dead[0].exitcode}") from None
+            if are_over:
+                break
+            continue
+        if kind == "returned":
+            returned.append(value)
+        elif kind == "out of memory":
+            raise torch.OutOfMemoryError(value)
+        elif kind == "raised":
+            raise value
+        else:
+            told(kind, value)
+    if not returned:
+        raise Failed("the first process ended without a result")
+    return returned[0]
+
+
+def _work(
+    work: Callable[..., Any], arguments: tuple[Any, ...], rank: int, number: int, port: int, messages: Any
+) -> None:
+    # What torchrun sets: Lightning then takes the processes as they are.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
+    os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(number)}
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // number)))
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+    def tell(kind: str, value: Any) -> None:
+        if rank == 0:
+            messages.put((kind, value))
+
+    try:
+        returned = work(*arguments, rank, tell)
+    except torch.OutOfMemoryError as error:
+        messages.put(("out of memory", str(error)))
+    except Exception as error:
+        messages.put(("raised", Failed(f"process {rank} of {number}: {type(error).__name__}: {error}")))
+    else:
+        tell("returned", returned)
+    finally:
+        messages.close()
+        messages.join_thread()
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _free_port() -> int:
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port: int = place.getsockname()[1]
+        return port
