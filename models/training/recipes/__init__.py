@@ -1,0 +1,7 @@
+"""Ways to make a challenger, by name, each from ingredients that are one small file with its reference."""
+
+from models.training.recipes.catalogue import NAMES, Recipe, recipe
+from models.training.recipes.cooking import Columns, Trained, cook
+from models.training.recipes.ingredient import Ingredient, Material
+
+__all__ = ["NAMES", "Columns", "Ingredient", "Material", "Recipe", "Trained", "cook", "recipe"]

@@ -1,0 +1,86 @@
+"""The choice between arms: the lowest cost, what the budget allows, and how the best is trained again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.training.choice import Forecast, Tried, affordable, again, choose
+from models.training.fit import Fitted
+from models.training.recipes import recipe
+
+
+def tried(name: str, cost: float, num_passes: int = 100) -> Tried:
+    return Tried(name, np.array([cost - 0.1, cost + 0.1]), num_passes)
+
+
+def test_the_lowest_mean_cost_is_chosen_and_the_second_is_named() -> None:
+    choice = choose([tried("scratch", 0.5), tried("finetune", 0.4), tried("online", 0.9)])
+    assert (choice.name, choice.cost) == ("finetune", pytest.approx(0.4))
+    assert choice.reason == "finetune cost 0.4 a validation row, 20.0 % less than scratch"
+
+
+def test_of_two_with_the_same_cost_the_cheaper_training_is_chosen() -> None:
+    choice = choose([tried("scratch", 0.5, 9_000), tried("finetune", 0.5, 1_000)])
+    assert choice.name == "finetune"
+    assert choice.reason.endswith("as scratch did, with 1,000 sample passes against 9,000")
+
+
+def test_an_arm_that_diverged_is_not_chosen() -> None:
+    assert choose([tried("finetune", float("nan")), tried("scratch", 0.9)]).name == "scratch"
+    with pytest.raises(ValueError, match=r"no arm has a finite cost on the validation rows \(finetune\)"):
+        choose([tried("finetune", float("inf"))])
+
+
+def test_one_arm_alone_is_chosen() -> None:
+    assert choose([tried("finetune", 0.4)]).reason.endswith("there was no other arm")
+
+
+def test_a_choice_needs_arms_and_validation_rows() -> None:
+    with pytest.raises(ValueError, match=r"no arm to choose from; give training\.arms at least one"):
+        choose([])
+    with pytest.raises(ValueError, match=r"no validation rows to choose by; raise training\.validation_days"):
+        choose([Tried("finetune", np.array([]), 10)])
+
+
+def test_without_a_budget_all_arms_are_tried() -> None:
+    arms = [Forecast("scratch", 10**12), Forecast("finetune", 10)]
+    assert affordable(arms, 1.0, None).names == ("scratch", "finetune")
+
+
+def test_the_dearest_arms_are_left_out_first() -> None:
+    arms = [Forecast("scratch", 60_000), Forecast("finetune", 3_000), Forecast("pull", 6_000)]
+    found = affordable(arms, 100.0, 120.0)
+    assert found.names == ("finetune", "pull")
+    assert found.left_out == ("scratch",)
+    assert found.reason == "scratch left out by the budget of 2 minutes; all arms need about 11.5"
+
+
+@given(
+    passes=st.lists(st.integers(1, 10**6), min_size=1, max_size=6),
+    rate=st.floats(1, 1e6),
+    budget=st.floats(0.001, 1e6),
+)
+def test_what_is_tried_fits_the_budget_unless_it_is_the_cheapest_alone(
+    passes: list[int], rate: float, budget: float
+) -> None:
+    arms = [Forecast(str(place), number) for place, number in enumerate(passes)]
+    found = affordable(arms, rate, budget)
+    kept = [arm.num_passes for arm in arms if arm.name in found.names]
+    assert sum(kept) / rate <= budget * (1 + 1e-9) or kept == [min(passes)]
+    assert sorted([*found.names, *found.left_out]) == sorted(arm.name for arm in arms)
+    assert all(arm.num_passes >= max(kept) for arm in arms if arm.name in found.left_out)
+
+
+def test_what_stopped_by_patience_is_trained_again_for_its_best_number_of_epochs() -> None:
+    scratch = recipe("scratch", epochs=20, patience=3)
+    repeated = again(scratch, Fitted([], 0, best_epoch=7))
+    assert (repeated.epochs, repeated.patience) == (7, None)
+    assert (repeated.learning_rate, repeated.ingredients) == (scratch.learning_rate, scratch.ingredients)
+
+
+def test_what_ran_to_its_end_is_trained_again_as_it_was() -> None:
+    finetune = recipe("finetune")
+    assert again(finetune, Fitted([], 0, best_epoch=1)) == finetune
