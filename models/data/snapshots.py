@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from models.data.contract import Columns
 from models.data.windows import Windows, between
 from models.registry.storage import Storage
+
+GROUP_ROWS = 65_536  # rows are in time order, so that a window is read from the groups of rows that it meets alone
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Snapshots:
         """
         everything, frame = frame, frame[frame[columns.label].notna()].reset_index(drop=True)
         buffer = io.BytesIO()
-        frame.to_parquet(buffer, compression="zstd", index=False)
+        frame.to_parquet(buffer, compression="zstd", index=False, row_group_size=GROUP_ROWS)
         content = buffer.getvalue()
         snapshot = hashlib.sha256(content).hexdigest()[:16]
         self.storage.create(self._path(snapshot), content)
@@ -60,22 +65,37 @@ class Snapshots:
 
     def read(self, snapshot: Snapshot) -> pd.DataFrame:
         """The rows of a snapshot. Raises `ValueError` when they are not those that were frozen."""
-        return pd.read_parquet(io.BytesIO(self._content(snapshot.id)))
+        return pd.read_parquet(self.file(snapshot.id))
+
+    def window(self, snapshot: str, columns: Sequence[str], time: str, start: datetime, end: datetime) -> pd.DataFrame:
+        """Some columns of the rows of a snapshot whose event lies in `[start, end)`; nothing else is held in memory.
+
+        Raises:
+            ValueError: when the rows are not those that were frozen.
+        """
+        in_window = [(time, ">=", pd.Timestamp(start)), (time, "<", pd.Timestamp(end))]
+        table = pq.read_table(self.file(snapshot), columns=list(columns), filters=in_window)
+        return table.to_pandas().reset_index(drop=True)
 
     def ids(self, snapshot: str, id: str, time: str, start: datetime, end: datetime) -> pd.Index:
         """Ids of the rows of a snapshot whose event lies in `[start, end)`, by the names of its own columns."""
-        frame = pd.read_parquet(io.BytesIO(self._content(snapshot)), columns=[id, time])
-        return pd.Index(between(frame, time, start, end)[id])
+        return pd.Index(self.window(snapshot, [id], time, start, end)[id])
 
-    def _content(self, snapshot: str) -> bytes:
-        path = self._path(snapshot)
+    def file(self, snapshot: str) -> Path:
+        """The Parquet file of a snapshot, to be read in pieces (`models.data.streaming.Table`).
+
+        Raises:
+            ValueError: when it is gone, or not what was frozen.
+        """
+        path = self.storage.local_path(self._path(snapshot))
         try:
-            content = self.storage.read(path)
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         except FileNotFoundError:
-            raise ValueError(f"{self.storage.local_path(path)} is gone: restore it, decisions rest on it") from None
-        if hashlib.sha256(content).hexdigest()[:16] != snapshot:
-            raise ValueError(f"{self.storage.local_path(path)} was changed after it was frozen")
-        return content
+            raise ValueError(f"{path} is gone: restore it, decisions rest on it") from None
+        if found != snapshot:
+            raise ValueError(f"{path} was changed after it was frozen")
+        return path
 
     def _path(self, snapshot: str) -> str:
         return f"{self.folder}/{snapshot}.parquet"
