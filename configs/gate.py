@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +12,9 @@ from configs.component import BaselineComponent, Component, resolve
 from configs.section import Count, Days, Level, NotNegative, Positive, Probability, Section, Share
 
 CATALOGUE = "models.evaluation.metrics.catalogue.metric"  # by its path, as a user's class: configs import no models
+NAMES_FOR = "models.evaluation.metrics.catalogue.names_for"
+Task = Literal["binary", "multiclass", "regression"]
+Place = tuple[str | int, ...]
 
 
 class MetricRef(Section):
@@ -32,10 +36,19 @@ class MetricRef(Section):
             return self
         if self.better is not None:
             raise ValueError(f"{self.metric} knows its direction; leave better out")
-        metric = resolve(CATALOGUE)(self.metric, **self.init_args)
-        if "binary" not in metric.tasks:
-            raise ValueError(f"{self.metric} is not defined for labels of 0 and 1")
+        resolve(CATALOGUE)(self.metric, **self.init_args)
         return self
+
+    def why_not(self, task: Task) -> str | None:
+        """Why it cannot be computed of such labels, or None when it can; a class of torchmetrics is not asked."""
+        if self.metric is None:
+            return None
+        if task not in resolve(CATALOGUE)(self.metric, **self.init_args).tasks:
+            names = ", ".join(resolve(NAMES_FOR)(task))
+            return f"{self.metric} is not defined for data.task={task}; choose one of {names}"
+        if task == "multiclass" and "threshold" in self.init_args:
+            return f"threshold of {self.metric} means nothing where the largest of several scores decides; leave it out"
+        return None
 
 
 class Guardrail(MetricRef):
@@ -154,23 +167,62 @@ class Budget(Section):
 
 
 class First(Section):
-    """What the first champion must show, while there is none to compare with: by rank, and against a baseline."""
+    """What the first champion must show against a baseline, while there is no champion to compare with.
+
+    Binary: an AUC above a floor, and no worse a log loss. Multiclass: a lower log loss, and no worse an accuracy.
+    Regression: a correlation above a floor, and no worse a root mean squared error.
+    """
 
     baseline: BaselineComponent = Component(class_path="models.evaluation.baselines.Prior")
-    min_auc: Probability = Field(0.55, description="floor that its AUC must be shown to lie above")
-    log_loss_margin: Positive = Field(0.01, description="how much higher than the baseline's its log loss may be")
+    min_auc: Probability = Field(0.55, description="binary: floor that its AUC must be shown to lie above")
+    log_loss_margin: Positive = Field(
+        0.01, description="binary: how much higher than the baseline's its log loss may be"
+    )
+    accuracy_margin: Positive = Field(
+        0.01, description="multiclass: how much lower than the baseline's its accuracy may be"
+    )
+    min_correlation: Probability = Field(
+        0.1, description="regression: floor that the correlation of label and prediction must be shown to lie above"
+    )
+    rmse_margin: Positive = Field(
+        0.05, description="regression: by what share of the baseline's its root mean squared error may be higher"
+    )
 
 
 class Minima(Section):
     """What a holdout must have before anything is tested on it."""
 
     groups: Annotated[int, Field(ge=10)] = 10
-    positives: Annotated[int, Field(ge=50)] = 50
-    negatives: Annotated[int, Field(ge=50)] = 50
+    positives: Annotated[int, Field(ge=50, description="binary")] = 50
+    negatives: Annotated[int, Field(ge=50, description="binary")] = 50
+    class_rows: Annotated[int, Field(ge=50, description="multiclass: rows of each of at least two classes")] = 50
 
 
-def _guardrail(**values: Any) -> Guardrail:
-    return Guardrail.model_validate(values)
+GUARDRAILS: dict[Task, tuple[dict[str, Any], ...]] = {
+    "binary": (
+        {"metric": "auc", "margin": 0.01},
+        {"metric": "squared_calibration_error", "margin": 0.0004},  # 0.02 squared: wrong by 2 % everywhere
+    ),
+    "multiclass": (
+        {"metric": "accuracy", "margin": 0.01},
+        {"metric": "squared_calibration_error", "margin": 0.0004},
+    ),
+    "regression": ({"metric": "mae", "relative_margin": 0.01},),  # a share, for its unit is not ours to know
+}
+ONLY: dict[Place, tuple[Task, ...]] = {  # what is asked of labels of some kinds alone
+    ("threshold",): ("binary",),
+    ("negative_flips",): ("binary", "multiclass"),
+    ("hard_rows",): ("binary", "multiclass"),
+    ("first", "min_auc"): ("binary",),
+    ("first", "log_loss_margin"): ("binary",),
+    ("first", "accuracy_margin"): ("multiclass",),
+    ("first", "min_correlation"): ("regression",),
+    ("first", "rmse_margin"): ("regression",),
+    ("minima", "positives"): ("binary",),
+    ("minima", "negatives"): ("binary",),
+    ("minima", "class_rows"): ("multiclass",),
+}
+FAIR: dict[Task, tuple[str, ...]] = {"binary": CRITERIA, "multiclass": ("calibration",), "regression": ()}
 
 
 class Gate(Section):
@@ -183,9 +235,10 @@ class Gate(Section):
     min_gain: NotNegative = Field(0.002, description="smallest gain in the primary metric worth having, in its unit")
     alpha: Level = Field(0.05, description="chance that one attempt promotes a challenger that is no better")
     budget: Budget = Budget()
-    guardrails: Annotated[tuple[Guardrail, ...], Field(strict=False)] = (
-        _guardrail(metric="auc", margin=0.01),
-        _guardrail(metric="squared_calibration_error", margin=0.0004),  # 0.02 squared: wrong by 2 % everywhere
+    guardrails: Annotated[tuple[Guardrail, ...], Field(strict=False)] = Field(
+        tuple(map(Guardrail.model_validate, GUARDRAILS["binary"])),
+        description="what may not get worse; by default AUC and calibration, multiclass accuracy and calibration, "
+        "regression the mean absolute error by 1 %",
     )
     anchor_margin: Positive | None = Field(
         0.02, description="how much worse than the first champion in the primary metric; null: never asked"
@@ -196,14 +249,16 @@ class Gate(Section):
     negative_flips: Probability | None = Field(
         None, description="largest share of rows that the champion gets right and the challenger wrong"
     )
-    threshold: Probability = Field(0.5, description="score from which a row is called positive, for flips and fairness")
+    threshold: Probability = Field(
+        0.5, description="score from which a row of a binary label is called positive, for flips and fairness"
+    )
     hard_rows: HardRows | None = None
     robustness: Robustness | None = None
     serving: Serving | None = None
     first: First = First()
-    several: Literal["holm", "validation"] = Field(
-        "holm",
-        description="with several recipes: test each challenger at Holm's level, or only the best on validation rows",
+    several: Literal["validation", "holm"] = Field(
+        "validation",
+        description="with several arms: test only the best on validation rows, or each challenger at Holm's level",
     )
     groups: str = Field(
         "day",
@@ -229,6 +284,23 @@ class Gate(Section):
         named += [ref.init_args["column"] for ref in refs if ref.metric and "column" in ref.init_args]
         return tuple(dict.fromkeys(named))
 
+    def why_not(self, task: Task) -> Iterator[tuple[Place, object, str]]:
+        """What means nothing for labels of this kind: where it stands, its value, and why."""
+        refs: list[tuple[Place, MetricRef]] = [(("primary",), self.primary)]
+        refs += [(("guardrails", place), ref) for place, ref in enumerate(self.guardrails)]
+        for place, ref in refs:
+            if why := ref.why_not(task):
+                yield place, ref.metric, why
+        for block, each in enumerate(self.fairness):
+            for name in each.margins:
+                if name not in FAIR[task]:
+                    others = f"; choose one of {', '.join(FAIR[task])}" if FAIR[task] else "; leave gate.fairness out"
+                    yield ("fairness", block, name), each.margins[name], f"{name} {_undefined(task)}{others}"
+        for place, tasks in ONLY.items():
+            value, default = _at(self, place), _at(Gate(), place)
+            if task not in tasks and value != default:
+                yield place, value, f"{place[-1]} {_undefined(task)}, only for {' and '.join(tasks)}; leave it out"
+
     @model_validator(mode="after")
     def _units_are_those_of_the_primary_metric(self) -> Self:
         in_its_unit = {"min_gain", "anchor_margin", "plausible_gain"}
@@ -246,3 +318,14 @@ class Gate(Section):
         if isinstance(value, Guardrail):
             raise ValueError("the primary metric has no margin; set gate.min_gain")
         return value
+
+
+def _at(gate: Gate, place: Place) -> object:
+    found: object = gate
+    for name in place:
+        found = getattr(found, str(name))
+    return found
+
+
+def _undefined(task: Task) -> str:
+    return f"is not defined for data.task={task}"

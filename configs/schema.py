@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -18,11 +18,15 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from configs.component import Component, NetworkComponent, SourceComponent
-from configs.gate import Gate
-from configs.section import Count, Days, Names, NotNegative, Positive, Probability, Section, Time, utc
+from configs.component import SourceComponent
+from configs.gate import GUARDRAILS, Gate, Task
+from configs.section import Count, Days, Names, NotNegative, Section, Time, utc
+from configs.training import Training
 from configs.watch import Watch
+
+TABLE_NETWORKS = ("models.networks.mlp.MLP", "models.networks.tabm.TabM")
 
 
 class Data(Section):
@@ -32,10 +36,22 @@ class Data(Section):
     id: str = "id"
     time: str = "event_time"
     label: str
+    task: Task = Field(
+        "binary", description="what the label is: binary (0 or 1), multiclass (names of classes), regression (a number)"
+    )
+    unit: str | None = Field(None, description="of a regression's label, in words, such as minutes")
     label_time: str | None = Field(None, description="column with the arrival time of the label, if it is known")
     label_delay_days: NotNegative = Field(0.0, description="a label counts as known this long after its event")
     numbers: Names = ()
     categories: Names = ()
+    texts: Names = Field((), description="columns of free text; a project has a table, texts or images")
+    images: Names = Field((), description="a column of images: paths of files, or their bytes")
+    image_folder: str | None = Field(None, description="what the paths of images are relative to")
+    image_size: Count | None = Field(None, description="pixels, height and width; by default as the backbone expects")
+    tokenizer: str | None = Field(
+        None, description="of texts: a folder, or a name on the Hugging Face hub; by default that of the backbone"
+    )
+    max_tokens: Count = Field(256, description="of the texts of a row together; what is longer is cut off")
     other: Names = Field(
         (), description="columns that are no features and are kept for judging: a customer, a protected group, a worth"
     )
@@ -44,7 +60,13 @@ class Data(Section):
     @property
     def features(self) -> tuple[str, ...]:
         """All feature columns, numbers first."""
-        return self.numbers + self.categories
+        return self.numbers + self.categories + self.texts + self.images
+
+    @model_validator(mode="after")
+    def _only_a_number_has_a_unit(self) -> Self:
+        if self.unit is not None and self.task != "regression":
+            raise ValueError(f"unit={self.unit!r} is of a regression's label, and task is {self.task}; leave unit out")
+        return self
 
     @field_validator("timezone")
     @classmethod
@@ -56,7 +78,15 @@ class Data(Section):
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
         if not self.features:
-            raise ValueError("no features; name at least one column under data.numbers or data.categories")
+            raise ValueError(
+                "no features; name at least one column under data.numbers or data.categories, or under data.texts, or "
+                "one under data.images"
+            )
+        if bool(self.numbers + self.categories) + bool(self.texts) + bool(self.images) > 1 or len(self.images) > 1:
+            raise ValueError(
+                f"features are {', '.join(self.features)}; a project has a table (data.numbers, data.categories), or "
+                "texts (data.texts), or one column of images (data.images), and not yet several of these"
+            )
         named = [self.id, self.time, self.label, *self.features, *self.other] + (
             [self.label_time] if self.label_time else []
         )
@@ -67,33 +97,6 @@ class Data(Section):
         if twice:
             raise ValueError(f"column {', '.join(map(repr, twice))} is named twice; each column has one meaning")
         return self
-
-
-class FineTune(Section):
-    """Continue from the champion's checkpoint: all new rows, and `replay_ratio` times as many old ones."""
-
-    epochs: Count = 3
-    replay_ratio: NotNegative = 2.0
-    learning_rate: Positive = 5e-4
-    ema_decay: Probability = 0.99
-
-
-class Training(Section):
-    """How networks are trained."""
-
-    network: NetworkComponent = Component(class_path="models.networks.mlp.MLP")
-    recipes: Annotated[tuple[Literal["finetune", "scratch"], ...], Field(min_length=1, strict=False)] = Field(
-        ("finetune",), description="what a retrain does once there is a champion: a challenger by each"
-    )
-    epochs: Count = Field(20, description="of a training from scratch, at most")
-    patience: Count = Field(3, description="epochs from scratch without a better validation loss before it stops")
-    validation_days: Days = Field(7.0, description="last days before the embargo that stop a training from scratch")
-    batch_size: Count = 1024
-    learning_rate: Positive = 1e-3
-    weight_decay: NotNegative = 1e-4
-    finetune: FineTune = FineTune()
-    seed: int = 0
-    accelerator: str = Field("auto", description="as Lightning's Trainer takes it: auto, cpu, cuda")
 
 
 class Schedule(Section):
@@ -120,11 +123,43 @@ class Project(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,40}$", description="lower case, digits and dashes")]
     data: Data
     schedule: Schedule
-    training: Training = Training()
+    training: Training = Field(default_factory=Training)
     watch: Watch = Watch()
     gate: Gate = Gate()
     storage: str = Field(".perennial", description="folder for registry, predictions, snapshots, reports")
     wandb_project: str = "perennial"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _guardrails_are_those_of_the_task(cls, values: Any) -> Any:
+        data, gate = (values.get(block, {}) for block in ("data", "gate")) if isinstance(values, dict) else ({}, None)
+        if not isinstance(data, dict) or not isinstance(gate, dict):
+            return values
+        guardrails = GUARDRAILS.get(data.get("task", "binary"), ())  # a task that does not exist is told of later
+        return values | {"gate": {"guardrails": [dict(each) for each in guardrails]} | gate}
+
+    @model_validator(mode="after")
+    def _gate_and_watch_fit_the_task(self) -> Self:
+        problems = [
+            InitErrorDetails(
+                type=PydanticCustomError("value_error", "{why}", {"why": why}), loc=(name, *place), input=value
+            )
+            for name, block in (("gate", self.gate), ("watch", self.watch))
+            for place, value, why in block.why_not(self.data.task)
+        ]
+        if problems:
+            raise ValidationError.from_exception_data("Project", problems)
+        return self
+
+    @model_validator(mode="after")
+    def _network_fits_the_features(self) -> Self:
+        network = self.training.network.class_path
+        wanted = "models.networks.text.TextClassifier" if self.data.texts else "models.networks.image.ImageClassifier"
+        if network in TABLE_NETWORKS and (self.data.texts or self.data.images):
+            raise ValueError(
+                f"training.network={network} is for tables; name {wanted} with init_args.backbone, or one of your own"
+            )
+        return self
 
     @model_validator(mode="after")
     def _columns_are_read(self) -> Self:

@@ -8,6 +8,7 @@ from configs.schema import Moment, Project, ProjectRef
 from flows.command import run
 from models.registry.log import Entry
 from tasks import track
+from tasks.choose import choose_arms
 from tasks.decide import Attempt, begin, decide, decline, object_to
 from tasks.foresee import foresee
 from tasks.ingest import ingest, inspect
@@ -39,7 +40,8 @@ def answer(project: Project, attempt: Attempt) -> Entry:
     foresight = foresee(project, snapshot, attempt.champion)
     if objection := object_to(project, snapshot, faults, foresight, attempt.champion):
         return decline(project, attempt, objection, foresight)
-    challengers = train(project, snapshot, attempt.champion, attempt.id, attempt.as_of)
+    arms = choose_arms(project, snapshot, attempt.champion, attempt.id)
+    challengers = [train(project, snapshot, attempt.champion, arm, attempt.id, attempt.as_of) for arm in arms]
     return decide(project, attempt, snapshot, challengers, foresight)
 
 

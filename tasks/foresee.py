@@ -6,9 +6,8 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from configs.schema import Project
+from models.data.scores import Scores
 from models.data.snapshots import Snapshot
 from models.evaluation.budget import Ledger, ledger
 from models.evaluation.comparison import compare
@@ -17,10 +16,10 @@ from models.evaluation.power import Outlook, outlook
 from models.registry import history
 from models.registry.log import State
 from models.registry.versions import Version, VersionId
+from tasks.arms import arms_of
 from tasks.evaluate import Bench, set_up
 from tasks.require import anchor_of, anchor_scores, minima_of, primary_of, probe, slices_of, untestable
 from tasks.step import load_version, registry_of, step
-from tasks.train import recipes
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ def foresee(project: Project, snapshot: Snapshot, champion: VersionId | None) ->
     if first := anchor_of(bench):
         anchor_scores(bench, first)  # it fails now rather than after the training
     version = load_version(registry, champion)
-    scores = version.model.predict(bench.holdout)
+    scores = bench.scores(version, bench.holdout)
     probe(bench, scores)
     if small := untestable(bench, scores):
         return Foresight(spent, None, _too_small(small))
@@ -81,7 +80,7 @@ def ledger_of(project: Project, state: State) -> Ledger:
     return ledger(gate.budget.rule, gate.alpha, history.tested(state), gate.budget.ceiling)
 
 
-def _outlook(bench: Bench, scores: np.ndarray, level: float) -> Outlook:
+def _outlook(bench: Bench, scores: Scores, level: float) -> Outlook:
     primary = primary_of(bench.project, has_champion=True)
     alone = compare(primary, bench.pair(scores, scores))
     earlier = history.ratios(bench.state, primary.label)
@@ -90,7 +89,7 @@ def _outlook(bench: Bench, scores: np.ndarray, level: float) -> Outlook:
 
 def _num_tests(project: Project, parent: Version) -> int:
     """Challengers that will share the level, by Holm's correction at worst."""
-    return len(recipes(project, parent)) if project.gate.several == "holm" else 1
+    return len(arms_of(project, parent)) if project.gate.several == "holm" else 1
 
 
 def _too_small(slices: list[str]) -> str:
@@ -104,14 +103,13 @@ def _too_small(slices: list[str]) -> str:
 def too_few(bench: Bench) -> str | None:
     """What the rows on the bench have too little of to be judged by, in words, or None."""
     minima, size, gate = minima_of(bench.project), bench.size, bench.project.gate
-    lacking = minima.lacking(size.num_groups, size.num_positives, size.num_rows - size.num_positives)
+    lacking = minima.lacking(bench.labels, size.num_groups, bench.columns.task)
     if not lacking:
         return None
     if not bench.num_used_up:
         return f"The holdout could not show anything: {lacking}."
-    fresh = minima.rows_missing(
-        size.num_rows, size.num_groups, size.num_positives, usual_group=bench.num_used_up / gate.holdout_days
-    )
+    usual_group = bench.num_used_up / gate.holdout_days
+    fresh = minima.rows_missing(bench.labels, size.num_groups, usual_group, bench.columns.task)
     return (
         f"{bench.num_used_up:,} of {bench.num_used_up + size.num_rows:,} rows of the holdout have decided "
         f"{gate.max_uses} times, as often as gate.max_uses allows, and the others cannot show anything: {lacking}. "

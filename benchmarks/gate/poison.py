@@ -46,8 +46,8 @@ from models.evaluation.guardrails import NoWorse
 from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, SQUARED_CALIBRATION_ERROR
 from models.evaluation.metrics.proper import log_loss
 from models.model import Model
+from models.training import recipes
 from models.training.fit import Diverged, FitSettings
-from models.training.recipes import scratch
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AUC_MARGIN, CALIBRATION_MARGIN = 0.01, 0.0004  # the defaults of the gate
@@ -236,19 +236,18 @@ def _try_stale(
 def _train(project: Project, spoilt: Spoilt, seed: int, max_epochs: int | None) -> Model:
     training, columns = project.training, _columns(project)
     network = Component(class_path=training.network.class_path, init_args=training.network.init_args)
-    settings = FitSettings(
+    how = recipes.recipe(
+        "scratch",
         epochs=min(training.epochs, max_epochs or training.epochs),
-        batch_size=training.batch_size,
         learning_rate=training.learning_rate * spoilt.learning_rate_factor,
-        weight_decay=training.weight_decay,
         patience=training.patience,
-        seed=seed,
-        accelerator="cpu",
     )
-    rows = spoilt.rows
-    return scratch(
-        network.build, rows.train, rows.validation, columns.label, columns.numbers, columns.categories, settings
-    ).model
+    settings = FitSettings(
+        how.epochs, training.batch_size, weight_decay=training.weight_decay, seed=seed, accelerator="cpu"
+    )
+    rows, kinds = spoilt.rows, recipes.Columns(columns.label, columns.numbers, columns.categories)
+    material = recipes.Material(rows.train, rows.train.iloc[:0])
+    return recipes.cook(how, network.build, None, material, rows.validation, kinds, settings).model
 
 
 def _judge(project: Project, champion: Model, challenger: Model, holdout: pd.DataFrame) -> Judgement:

@@ -14,6 +14,7 @@ from models.monitoring.memo import StoredMemo
 from models.monitoring.watches import Watches
 from models.registry.log import DecisionLog
 from models.registry.storage import Storage
+from models.registry.trials import Trials
 from models.registry.versions import Versions
 
 
@@ -31,6 +32,8 @@ class Registry:
     memo: StoredMemo
     holdouts: RowSets
     hard_rows: RowSets
+    trials: Trials
+    searches: Trials
 
     @classmethod
     def open(cls, root: Path | str, project: str) -> Self:
@@ -47,4 +50,6 @@ class Registry:
             memo=StoredMemo(storage, project),
             holdouts=RowSets(storage, f"holdouts/{project}"),
             hard_rows=RowSets(storage, f"hard_rows/{project}"),
+            trials=Trials(storage, project),
+            searches=Trials(storage, f"{project}/searches"),
         )

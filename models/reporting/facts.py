@@ -46,15 +46,11 @@ def windows(evidence: Mapping[str, Any]) -> Facts:
 
 def data(evidence: Mapping[str, Any]) -> Facts:
     """What was trained and judged on, and how much of it there was."""
-    snapshot, training = section(evidence, "snapshot"), section(evidence, "training")
+    snapshot = section(evidence, "snapshot")
     judged_on = section(section(evidence, "judgement"), "judged_on")
-    seconds = finite(training, "seconds")
     rows = (
         ("snapshot", snapshot.get("id")),
         ("rows in the snapshot", _count(snapshot, "num_rows")),
-        ("recipe", training.get("recipe")),
-        ("rows trained on", _count(training, "num_rows")),
-        ("training took", None if seconds is None else wording.duration(seconds)),
         ("challengers trained", _challengers(evidence)),
         ("rows judged on", _count(judged_on, "num_rows")),
         ("positives among them", _count(judged_on, "num_positives") if judged_on.get("num_positives") else None),

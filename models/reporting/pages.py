@@ -8,9 +8,10 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from models.monitoring.measures import BINARY, Measures
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
-from models.reporting import facts, forest, panels, watch, watch_words, wording
+from models.reporting import facts, forest, panels, training, watch, watch_words, wording
 from models.reporting.account import latest, statement
 from models.reporting.charts import estimation, performance
 from models.reporting.curves import curve
@@ -66,7 +67,7 @@ def year_page(year: Year) -> str:
         headline=year.headline,
         tiles=_tiles(year),
         performance=performance(year),
-        estimation=estimation(year),
+        estimation=estimation(year) if year.has_auc else None,
         decisions=decisions,
         undrawn=[entry for entry in decisions if not year.covers(entry)],
         overrides={str(entry.version): entry for entry in decisions if entry.kind == "overridden"},
@@ -93,11 +94,16 @@ def decision_page(entry: Entry, project: str) -> str:
         diagnosis=section(entry.evidence, "diagnosis"),
         compared=facts.compared(decision),
         data=[*facts.windows(entry.evidence), *facts.data(entry.evidence)],
+        trained=training.card(decision),
+        trials=training.trials(decision),
+        trial_columns=training.TRIAL_COLUMNS,
         raw=entry.to_bytes().decode(),
     )
 
 
-def watch_page(project: str, label: str, looks: Sequence[Watched], entries: Sequence[Entry]) -> str:
+def watch_page(
+    project: str, label: str, looks: Sequence[Watched], entries: Sequence[Entry], measures: Measures = BINARY
+) -> str:
     """The page of everything that the watch has seen, as HTML; it links to `decision_file` of each decision beside it.
 
     Args:
@@ -105,13 +111,14 @@ def watch_page(project: str, label: str, looks: Sequence[Watched], entries: Sequ
         label: the column that is forecast.
         looks: of all champions, oldest first.
         entries: of the decision log, oldest first.
+        measures: what is measured of such a label.
 
     Raises:
         ValueError: when there is no look.
     """
     if not looks:
         raise ValueError(f"looks of {project} is empty, and a page needs one at least; run the watch first")
-    history = watch.History(project, label, tuple(looks), tuple(entries))
+    history = watch.History(project, label, tuple(looks), tuple(entries), measures)
     return _page(
         "watch.html",
         history=history,
@@ -123,7 +130,9 @@ def watch_page(project: str, label: str, looks: Sequence[Watched], entries: Sequ
         groups=[_small(group, place, history) for place, group in enumerate(history.groups)],
         rows=history.rows,
         fold=watch.FOLD,
-        watch_terms=wording.WATCH_TERMS,
+        metric_terms=[metric.name for metric in measures.watched],
+        terms_of_metrics=wording.METRIC_TERMS,
+        watch_terms=wording.watch_terms(measures.words(measures.loss.name)),
     )
 
 

@@ -71,12 +71,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         f"  gate.guardrails.0: no metric is called 'acu'; choose one of {', '.join(NAMES)}",
     ),
     "a metric of numbers": (
-        {"primary": {"metric": "rmse"}},
-        "  gate.primary: rmse is not defined for labels of 0 and 1",
+        IN_ITS_UNIT | {"primary": {"metric": "rmse"}},
+        "  gate.primary: rmse is not defined for data.task=binary; choose one of accuracy, auc, ",
     ),
     "a metric of several classes": (
-        {"primary": {"metric": "top_k", "init_args": {"k": 2}}},
-        "  gate.primary: top_k is not defined for labels of 0 and 1",
+        IN_ITS_UNIT | {"primary": {"metric": "top_k", "init_args": {"k": 2}}},
+        "  gate.primary: top_k is not defined for data.task=binary; choose one of accuracy, auc, ",
     ),
     "a direction of a metric of ours": (
         {"guardrails": [AUC | {"better": "higher"}]},
@@ -219,7 +219,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a floor above 1": ({"first": {"min_auc": 1.5}}, "  gate.first.min_auc: Input should be less than 1 (found 1.5)"),
     "an unknown correction": (
         {"several": "best"},
-        "  gate.several: Input should be 'holm' or 'validation' (found 'best')",
+        "  gate.several: Input should be 'validation' or 'holm' (found 'best')",
     ),
     "no decision with a row": ({"max_uses": 0}, "  gate.max_uses: Input should be greater than 0 (found 0)"),
     "nothing plausible": ({"plausible_gain": 0}, "  gate.plausible_gain: Input should be greater than 0 (found 0)"),
@@ -299,7 +299,7 @@ def test_everything_that_a_gate_can_ask_for_loads_and_survives_json(load_gate: L
             "serving": {"median_ms": 5, "size_mb": 1},
             "budget": {"rule": "lord", "ceiling": 2},
             "first": {"baseline": {"class_path": "models.evaluation.baselines.LastValue", "init_args": {"days": 7}}},
-            "several": "validation",
+            "several": "holm",
             "anchor_margin": None,
             "plausible_gain": None,
         }
@@ -318,7 +318,7 @@ def test_what_is_left_out_asks_for_no_more_than_what_is_documented() -> None:
     ]
     assert (plain.alpha, plain.min_gain, plain.anchor_margin, plain.plausible_gain) == (0.05, 0.002, 0.02, 0.1)
     assert (plain.budget.rule, plain.budget.ceiling) == ("fixed", None)
-    assert (plain.groups, plain.several, plain.max_uses, plain.holdout_days) == ("day", "holm", 2, 14)
+    assert (plain.groups, plain.several, plain.max_uses, plain.holdout_days) == ("day", "validation", 2, 14)
     assert (plain.slices, plain.fairness) == ((), ())
     assert (plain.negative_flips, plain.hard_rows, plain.robustness, plain.serving) == (None,) * 4
     assert plain.first.baseline.class_path == "models.evaluation.baselines.Prior"

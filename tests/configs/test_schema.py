@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
 from configs.gate import Guardrail
-from configs.schema import FineTune, Gate, Project, ProjectRef, Section, Training, Watch, load
+from configs.schema import Gate, Project, ProjectRef, Section, Training, Watch, load
+from configs.training import Search
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 MINIMAL: dict[str, Any] = {
@@ -88,10 +89,8 @@ def test_a_bare_date_and_a_time_without_a_zone_are_utc(write: Write) -> None:
         ("watch.quality.volume_ratio", 0.5, ["watch.quality.volume_ratio", "greater than 1", "(found 0.5)"]),
         ("training.epochs", 0, ["training.epochs", "greater than 0", "(found 0)"]),
         ("training.epochs", "3", ["training.epochs", "integer", "(found '3')"]),
-        ("training.recipes", ["magic"], ["training.recipes.0", "'finetune' or 'scratch'", "(found 'magic')"]),
-        ("training.recipes", "scratch", ["training.recipes", "tuple", "(found 'scratch')"]),
-        ("training.recipes", [], ["training.recipes", "at least 1", "(found [])"]),
-        ("training.finetune.epochs", 2.5, ["training.finetune.epochs", "integer", "(found 2.5)"]),
+        ("training.arms", [], ["training.arms", "at least 1", "(found [])"]),
+        ("training.precision", "16", ["training.precision", "'auto', '32' or 'bf16'", "(found '16')"]),
         ("name", "My Project", ["name", "pattern", "(found 'My Project')"]),
         ("data.label", 3, ["data.label", "string", "(found 3)"]),
         ("data.numbers", "distance", ["data.numbers", "tuple", "(found 'distance')"]),
@@ -134,7 +133,7 @@ def test_a_missing_key_is_named(write: Write, place: str) -> None:
         ("gate.alhpa", Gate),
         ("watch.harmm", Watch),
         ("training.epoch", Training),
-        ("training.finetune.ema", FineTune),
+        ("training.search.trails", Search),
     ],
 )
 def test_a_misspelt_key_lists_the_keys_that_there_are(write: Write, place: str, block: type[BaseModel]) -> None:
@@ -179,12 +178,12 @@ def test_several_mistakes_are_told_at_once(write: Write) -> None:
 
 
 def test_overrides_change_a_value_or_add_it(write: Write) -> None:
-    overrides = ("gate.alpha=0.01", "training.finetune.epochs=7", "storage=elsewhere", "training.learning_rate=1e-4")
+    overrides = ("gate.alpha=0.01", "training.arms=[{recipe: finetune, epochs: 7}]", "storage=elsewhere", "training.learning_rate=1e-4")
     path = write("training.network.class_path", "models.networks.tabm.TabM")
     project = load(path, (*overrides, "data.categories=[carrier, origin]", "training.network.init_args.width=8"))
     assert project.training.network.init_args == {"width": 8}
     assert project.gate.alpha == 0.01
-    assert project.training.finetune.epochs == 7
+    assert project.training.arms[0].init_args == {"epochs": 7}
     assert project.storage == "elsewhere"
     assert project.training.learning_rate == 1e-4
     assert project.data.categories == ("carrier", "origin")
@@ -253,11 +252,11 @@ def test_each_configuration_survives_json(path: Path) -> None:
 def test_what_can_be_written_comes_back(alpha: float, gain: float, epochs: int, ratio: float) -> None:
     content = MINIMAL | {
         "gate": {"alpha": alpha, "min_gain": gain},
-        "training": {"epochs": epochs, "finetune": {"replay_ratio": ratio}},
+        "training": {"epochs": epochs, "arms": [{"recipe": "finetune", "ratio": ratio}]},
     }
     project = Project.model_validate(yaml.safe_load(yaml.safe_dump(content)))
     assert (project.gate.alpha, project.gate.min_gain) == (alpha, gain)
-    assert (project.training.epochs, project.training.finetune.replay_ratio) == (epochs, ratio)
+    assert (project.training.epochs, project.training.arms[0].init_args) == (epochs, {"ratio": ratio})
     assert Project.model_validate_json(project.model_dump_json()) == project
 
 

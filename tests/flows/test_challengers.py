@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 
 import pytest
 
@@ -11,20 +12,21 @@ from flows.retrain import retrain
 from models.data.windows import between
 from models.evaluation.comparison import compare
 from models.evaluation.holm import holm_levels
-from models.evaluation.metrics.proper import log_loss
 from models.registry.versions import VersionId
+from tasks.choose import loss_on, try_out, validation_start
 from tasks.decide import begin
 from tasks.evaluate import compete, set_up
 from tasks.ingest import ingest
 from tasks.require import metric_of
-from tasks.step import load_version
+from tasks.step import columns_of, load_version
 from tests.flows.commands import Shell
 from tests.flows.conftest import Own, day
 
 pytestmark = pytest.mark.slow
 SECOND_CHAMPION = 6  # entries until then
 AS_OF = day("2025-04-26")
-BOTH = "training.recipes=[finetune, scratch]"
+BOTH = "training.arms=[finetune, scratch]"
+HOLM = "gate.several=holm"
 
 
 def _p_values(own: Own, project: Project, versions: list[VersionId]) -> list[float]:
@@ -37,7 +39,7 @@ def _p_values(own: Own, project: Project, versions: list[VersionId]) -> list[flo
 
 def test_two_recipes_are_two_challengers_and_one_decision_at_holms_level(own: Own, prefect_here: Shell) -> None:
     own.forget_after(SECOND_CHAMPION)
-    project = own.having("training.recipes=[scratch, finetune]")
+    project = own.having("training.arms=[scratch, finetune]", HOLM)
     entry = retrain(project, as_of=AS_OF)
     scratched, finetuned, decided = own.registry.log.read().entries[SECOND_CHAMPION:]
     assert decided == entry
@@ -53,32 +55,98 @@ def test_two_recipes_are_two_challengers_and_one_decision_at_holms_level(own: Ow
     assert budget["after"]["num_tests"] == budget["before"]["num_tests"] + 1
     assert budget["after"]["spent"] == pytest.approx(budget["before"]["spent"] + 0.05)
     levels = holm_levels(_p_values(own, project, entry.evidence["challengers"]), budget["before"]["next_level"])
-    assert levels == [0.025, 0.05]
-    assert (entry.version, entry.evidence["judgement"]["level"]) == (scratched.version, 0.025)
+    assert sorted(levels) == [0.025, 0.05]
+    place = entry.evidence["challengers"].index(entry.version)
+    assert entry.evidence["judgement"]["level"] == levels[place]
 
 
-def test_the_best_on_validation_rows_is_tested_alone_and_at_the_full_level(own: Own, prefect_here: Shell) -> None:
+def test_the_best_on_validation_rows_is_trained_again_and_tested_alone_at_the_full_level(
+    own: Own, prefect_here: Shell
+) -> None:
     own.forget_after(SECOND_CHAMPION)
-    project = own.having(BOTH, "gate.several=validation")
+    project = own.having(BOTH)
     entry = retrain(project, as_of=AS_OF)
     assert entry.evidence["judgement"]["level"] == 0.05
-    challengers = [load_version(own.registry, version) for version in entry.evidence["challengers"]]
-    windows = entry.evidence["windows"]
-    validation_start, train_end = (day(windows[name][:10]) for name in ("validation_start", "train_end"))
-    assert [each.trained_until for each in challengers] == [validation_start, train_end]
-    snapshot = ingest.fn(project, entry.against, AS_OF)
-    assert snapshot.id == entry.evidence["snapshot"]["id"]
-    rows = between(own.registry.snapshots.read(snapshot), "event_time", validation_start, train_end)
-    losses = {each.id: log_loss(rows["churned"].to_numpy(), each.model.predict(rows)).value for each in challengers}
-    assert entry.version == min(losses, key=losses.__getitem__)
+    assert entry.evidence["challengers"] == [entry.version]
+    [registered] = own.registry.log.read().challengers(entry.attempt)
+    trials = {trial["arm"]: trial for trial in registered.evidence["trials"]}
+    assert set(trials) == {"finetune", "scratch"}
+    best = min(trials.values(), key=lambda trial: trial["loss"])
+    assert registered.evidence["arm"] == best["arm"]
+    assert registered.evidence["choice"].startswith(f"{best['arm']} cost {best['loss']:.4g} a validation row")
+    challenger = load_version(own.registry, registered.version)
+    assert challenger.trained_until == day(entry.evidence["windows"]["train_end"][:10])
+    assert challenger.lineage["arm"] == best["arm"]
+    passes = registered.evidence["cost"]["num_passes"] + sum(trial["cost"]["num_passes"] for trial in trials.values())
+    assert registered.evidence["cost_with_trials"]["num_passes"] == passes > 0
     assert entry.evidence["budget"]["after"]["num_tests"] == entry.evidence["budget"]["before"]["num_tests"] + 1
+
+
+def test_a_trial_is_what_training_without_the_validation_rows_costs_on_them(own: Own, prefect_here: Shell) -> None:
+    own.forget_after(SECOND_CHAMPION)
+    project = own.having(BOTH)
+    champion = own.registry.log.read().champion
+    assert champion
+    snapshot = ingest.fn(project, champion, AS_OF)
+    trial = try_out.fn(project, snapshot, champion, project.training.arms[0], "an attempt")
+    columns, parent = columns_of(project), load_version(own.registry, champion)
+    since = validation_start(snapshot.windows, parent)
+    frame = own.registry.snapshots.read(snapshot)
+    rows = between(frame, "event_time", since, snapshot.windows.train_end)
+    assert parent.trained_until < since < snapshot.windows.train_end
+    before = loss_on(parent.model, rows, columns)
+    assert trial.loss is not None and before is not None
+    assert 0 < trial.loss < before  # the reason to leave has changed, and the champion does not know it yet
+    assert not any(own.registry.storage.local_path("trainings/churn").iterdir())
+
+
+def test_an_arm_is_tried_once_an_attempt(own: Own, prefect_here: Shell, caplog: pytest.LogCaptureFixture) -> None:
+    own.forget_after(SECOND_CHAMPION)
+    project = own.having(BOTH)
+    first = retrain(project, as_of=AS_OF)
+    own.forget_after(SECOND_CHAMPION)  # as if it had been killed between the trials and the training
+    for page in (own.folder / ".perennial/reports/churn").glob("decision-00000008.*"):
+        page.unlink()
+    caplog.set_level(logging.INFO, logger="models.training")
+    caplog.clear()
+    again = retrain(project, as_of=AS_OF)
+    assert "trial of" not in caplog.text
+    assert again.version == first.version
+
+
+def test_a_search_is_one_more_arm(own: Own, prefect_here: Shell) -> None:
+    own.forget_after(SECOND_CHAMPION)
+    search = "training.search={trials: 3, space: {learning_rate: {low: 0.001, high: 0.02, log: true}}}"
+    entry = retrain(own.having(search), as_of=AS_OF)
+    [registered] = own.registry.log.read().challengers(entry.attempt)
+    plain, searched = sorted(registered.evidence["trials"], key=lambda trial: trial["arm"])
+    assert (plain["arm"], searched["arm"]) == ("finetune", "search over finetune")
+    assert 0.001 <= searched["init_args"]["learning_rate"] <= 0.02
+    assert searched["cost"]["num_passes"] > plain["cost"]["num_passes"]
+    kept = own.registry.searches.of(entry.attempt)
+    assert [trial.arm for trial in kept] == [f"search over finetune, {number} of 3" for number in (1, 2, 3)]
+    assert searched["loss"] == min(trial.loss for trial in kept if trial.loss is not None)
+
+
+def test_arms_tried_side_by_side_in_processes_come_to_the_same(own: Own, prefect_here: Shell) -> None:
+    own.forget_after(SECOND_CHAMPION)
+    bars = "training.arms=[finetune, plain]"  # neither is so far behind that it would be ended early
+    one_by_one = retrain(own.having(bars), as_of=AS_OF)
+    losses = {trial.arm: trial.loss for trial in own.registry.trials.of(one_by_one.attempt)}
+    own.forget_after(SECOND_CHAMPION)
+    shutil.rmtree(own.folder / ".perennial/trials")
+    for page in (own.folder / ".perennial/reports/churn").glob("decision-00000008.*"):
+        page.unlink()
+    together = retrain(own.having(bars, "training.side_by_side=2"), as_of=AS_OF)
+    assert {trial.arm: trial.loss for trial in own.registry.trials.of(together.attempt)} == losses
+    assert together.evidence["training"]["arm"] == one_by_one.evidence["training"]["arm"]
 
 
 def test_a_run_that_was_killed_between_two_trainings_trains_only_the_one_that_is_missing(
     own: Own, prefect_here: Shell, caplog: pytest.LogCaptureFixture
 ) -> None:
     own.forget_after(SECOND_CHAMPION)
-    project = own.having(BOTH)
+    project = own.having(BOTH, HOLM)
     caplog.set_level(logging.INFO, logger="models.training")
     undisturbed = retrain(project, as_of=AS_OF)
     assert "finetune epoch" in caplog.text
@@ -100,7 +168,7 @@ def test_where_nothing_can_be_continued_every_recipe_is_one_training_from_scratc
     own: Own, prefect_here: Shell
 ) -> None:
     own.forget_after(SECOND_CHAMPION)
-    entry = retrain(own.having(BOTH, "training.network.init_args.hidden=12"), as_of=AS_OF)
+    entry = retrain(own.having(BOTH, HOLM, "training.network.init_args.hidden=12"), as_of=AS_OF)
     [registered] = own.registry.log.read().challengers(entry.attempt)
     assert registered.evidence["recipe"] == "scratch"
     assert entry.evidence["judgement"]["level"] == 0.05

@@ -28,7 +28,7 @@ from models.reporting.pages import decision_file, decision_page, year_page
 from models.reporting.panels import guardrails, slices
 from models.reporting.records import decision_json, decision_markdown
 from models.reporting.wording import period as dates
-from models.reporting.year import Period, Year
+from models.reporting.year import Loss, Period, Year
 
 START = datetime(2013, 2, 1, tzinfo=UTC)
 STEP = timedelta(days=14)
@@ -183,6 +183,17 @@ def ledger(num_tests: int, num_promotions: int, **changes: Any) -> dict[str, Any
     }
 
 
+COST = {
+    "seconds": 192.0,
+    "device_seconds": 384.0,
+    "device": "NVIDIA L4",
+    "num_passes": 1_500_000,
+    "energy_kwh": 0.0123,
+    "money": 0.267,
+    "currency": "EUR",
+}
+
+
 def judged(
     answer: str, further: Sequence[dict[str, Any]] = (), primary: str | None = None, **changes: Any
 ) -> dict[str, Any]:
@@ -216,7 +227,22 @@ def judged(
             "embargo_days": 1.0,
         },
         "snapshot": {"id": "9f2c41d07be3", "num_rows": 81234},
-        "training": {"recipe": "finetune", "num_rows": 65210, "seconds": 73.2},
+        "training": {
+            "recipe": "finetune",
+            "arm": "finetune on recent(days=56)",
+            "choice": "finetune on recent(days=56) cost 0.4123 a validation row, 1.3 % less than scratch",
+            "num_rows": 65210,
+            "seconds": 73.2,
+            "device": "NVIDIA L4",
+            "cost": COST | {"seconds": 73.2, "num_passes": 260_840},
+            "cost_with_trials": COST,
+            "notes": ["out of memory at batch 8192: went on with 4096"],
+            "trials": [
+                {"arm": "scratch", "loss": None, "num_rows": 9, "cost": COST, "problem": "the loss is not finite"},
+                {"arm": "plain", "loss": 0.51, "num_rows": 20_000, "is_hopeless": True, "cost": COST},
+                {"arm": "finetune on recent(days=56)", "loss": 0.4123, "num_rows": 60_000, "cost": COST},
+            ],
+        },
         "challengers": ["20130201-3b9a7c000c", "20130201-77aa00bb11"],
         "judgement": judgement,
         "budget": {"before": ledger(3, 1), "after": ledger(4, 1 + (answer == "promoted"))},
@@ -312,9 +338,9 @@ def year_of(num_periods: int = 22, seed: int = 0) -> Year:
                 estimated_lower=0.72 if number else None,
                 estimated_upper=0.765 if number else None,
                 realised_auc=0.735 - drift if is_known else None,
-                realised_log_loss=0.513 + drift if is_known else None,
+                realised_loss=0.513 + drift if is_known else None,
                 static_auc=0.71 - drift if is_known else None,
-                static_log_loss=0.52 + 0.004 * number + drift if is_known else None,
+                static_loss=0.52 + 0.004 * number + drift if is_known else None,
                 diagnosis=("healthy", "benign_shift", "harmful_shift", "labels_needed")[number % 4],
                 diagnosis_reason="Inputs moved without harm: dep_delay (0.31), origin (0.22) and 3 more; "
                 "log loss 0.522 against 0.519 at promotion (+0.003 nats, p = 0.231).",
@@ -455,7 +481,20 @@ def test_a_hostile_metric_is_drawn_and_not_run() -> None:
     ],
 )
 def test_the_headline_is_honest(year: Year, log_loss: float, static: float, said: str) -> None:
-    assert said in replace(year, log_loss=log_loss, static_log_loss=static).headline
+    assert said in replace(year, loss=log_loss, static_loss=static).headline
+
+
+def test_a_year_of_numbers_is_told_in_their_unit_and_without_what_only_chances_have(year: Year) -> None:
+    bare = [replace(each, estimated_auc=None, realised_auc=None, static_auc=None) for each in year.periods]
+    numbers = replace(year, periods=tuple(bare), loss=21.5, static_loss=23.0, of=Loss("RMSE", "minutes"))
+    assert "The champions\u2019 RMSE over" in numbers.headline.replace("'", "\u2019")
+    assert "was 21.500 minutes, 6.5% below" in numbers.headline
+    told = year_page(numbers)
+    assert "RMSE (minutes), lower is better" in told
+    assert 'data-label="RMSE, minutes"' in told and 'data-label="Never retrained, minutes"' in told
+    assert "AUC" not in told.partition("All decisions")[0]
+    assert ", nats" not in told and "(nats)" not in told
+    assert "<dt>log loss</dt>" not in told and "<dt>AUC</dt>" not in told
 
 
 def test_a_year_without_labels_or_decisions_renders(year: Year) -> None:
@@ -465,7 +504,7 @@ def test_a_year_without_labels_or_decisions_renders(year: Year) -> None:
         if name.startswith(("estimated", "realised", "static")) or name == "decision"
     }
     bare = tuple(replace(period, **unknown) for period in year.periods)
-    empty = replace(year, periods=bare, entries=(), log_loss=math.nan, static_log_loss=math.nan, seconds=None)
+    empty = replace(year, periods=bare, entries=(), loss=math.nan, static_loss=math.nan, seconds=None)
     assert_says_what_is_missing(Reader(year_page(empty)))
 
 
@@ -648,6 +687,22 @@ def test_what_was_known_before_and_what_would_change_the_answer_stand_on_the_pag
     nothing = judged("inconclusive", outlook={"num_rows": 90, "level": 0.0003, "smallest_gain": None})
     text = Reader(decision_page(entry_of("inconclusive", evidence=nothing), "flights")).text
     assert "nothing could have been shown on them, however large the gain" in text
+
+
+def test_the_training_is_told_with_its_trials_and_what_it_cost() -> None:
+    text = " ".join(Reader(decision_page(DECISIONS["promoted"], "flights")).text.split())
+    for part in (
+        "trained by finetune on recent(days=56) chosen because finetune on recent(days=56) cost 0.4123",
+        "rows a second, start-up included 3,563",
+        "trials and training took 3 min 12 s device time 6 min 24 s energy 0.0123 kWh cost 0.267 EUR",
+        "gained 0.",
+        "out of memory at batch 8192: went on with 4096",
+        "finetune on recent(days=56) 0.4123 60,000 1,500,000 3 min 12 s as planned plain 0.5100",
+        "early, far behind the best scratch not known not known – 9 1,500,000 3 min 12 s the loss is not finite",
+    ):
+        assert part in text
+    rejected = Reader(decision_page(DECISIONS["rejected"], "flights")).text
+    assert "gained" not in rejected.split("How it was trained")[1].split("The entry in the log")[0]
 
 
 def test_the_data_are_told_with_their_groups() -> None:

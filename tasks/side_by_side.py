@@ -1,0 +1,66 @@
+"""Work on several devices at once: a process for each, which sees no other device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+import torch
+from prefect import Task
+from prefect.task_runners import ProcessPoolTaskRunner
+
+from configs.training import Training
+from tasks.meter import uses_gpu
+
+R = TypeVar("R")
+
+
+def num_side_by_side(training: Training) -> int:
+    """How many trainings run at the same time here: as configured, else one for each group of GPUs."""
+    if training.side_by_side is not None:
+        return training.side_by_side
+    return max(1, torch.cuda.device_count() // training.devices) if uses_gpu(training) else 1
+
+
+def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training: Training) -> list[R]:
+    """The task's results for each call, in order; on one device one after another, in this process.
+
+    A process for each device, since torch has one generator of random numbers a process: threads would take numbers
+    from one another, and no training could be repeated.
+    """
+    places = min(num_side_by_side(training), len(calls))
+    if places <= 1:
+        return [task(*arguments) for arguments in calls]
+    with ExitStack() as open_runners:
+        runners = [
+            open_runners.enter_context(
+                ProcessPoolTaskRunner(max_workers=1, initializer=_see_only, initargs=(_devices(training, place),))
+            )
+            for place in range(places)
+        ]
+        futures = [
+            runners[number % places].submit(task, dict(zip(_names(task), arguments, strict=True)))
+            for number, arguments in enumerate(calls)
+        ]
+        return [future.result() for future in futures]
+
+
+def _names(task: Task[..., Any]) -> list[str]:
+    code = task.fn.__code__
+    return list(code.co_varnames[: code.co_argcount])
+
+
+def _devices(training: Training, place: int) -> str | None:
+    """The GPUs of one process, as CUDA_VISIBLE_DEVICES names them, among those that this process may use."""
+    if not uses_gpu(training):
+        return None
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = visible.split(",") if visible else [str(number) for number in range(torch.cuda.device_count())]
+    return ",".join(names[place * training.devices : (place + 1) * training.devices])
+
+
+def _see_only(devices: str | None) -> None:
+    if devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = devices
