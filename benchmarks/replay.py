@@ -58,8 +58,8 @@ def _replay(config: str, overrides: tuple[str, ...], seed: int, storage: Path) -
     year = replay(load(config, (*overrides, f"training.seed={seed}", f"storage={storage}")))
     run = {
         "seed": seed,
-        "log_loss": year.log_loss,
-        "never_retrained": year.static_log_loss,
+        "log_loss": year.loss,
+        "never_retrained": year.static_loss,
         "improvement": year.improvement,
         "seconds": time.monotonic() - started,
         **{kind: year.count(kind) for kind in ("promoted", "rejected", "inconclusive", "declined")},

@@ -74,12 +74,14 @@ def _(result: Year) -> None:
     first, last = result.first_and_last
     title = f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
     table = Table(title=title, box=None, padding=(0, 1), pad_edge=False)
-    for name in ("until", "rows", "est.\nAUC", "real\nAUC", "log\nloss", "never\nretr."):
+    loss = "\n".join(result.of.name.split(maxsplit=1))
+    aucs = ("est.\nAUC", "real\nAUC") if result.has_auc else ()
+    for name in ("until", "rows", *aucs, loss, "never\nretr."):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("diagnosis", "decision", "champion"):
         table.add_column(name, no_wrap=True)
     for period in result.periods:
-        table.add_row(*_cells(period))
+        table.add_row(*_cells(period, result.has_auc))
     console.print(table)
     console.print(result.headline)
     console.print(result.answers.capitalize())
@@ -92,15 +94,14 @@ def _console(soft_wrap: bool = False) -> Console:
     return Console(soft_wrap=soft_wrap, markup=False, emoji=False)
 
 
-def _cells(period: Period) -> list[str | Text]:
+def _cells(period: Period, has_auc: bool) -> list[str | Text]:
     answer = period.decision.kind if period.decision else "–"
     return [
         f"{period.end:%m-%d}",
         f"{period.num_rows:,}",
-        _three(period.estimated_auc),
-        _three(period.realised_auc),
-        _three(period.realised_log_loss),
-        _three(period.static_log_loss),
+        *((_three(period.estimated_auc), _three(period.realised_auc)) if has_auc else ()),
+        _three(period.realised_loss),
+        _three(period.static_loss),
         period.diagnosis,
         Text(answer, ANSWER_COLOURS.get(answer, "")),
         period.champion.split("-")[0],

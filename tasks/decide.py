@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from configs.schema import Project
+from models.data.scores import as_sample
 from models.data.snapshots import Snapshot
 from models.evaluation.budget import Tested, ledger
 from models.evaluation.gate import Judgement, best, judge, unjudged
 from models.evaluation.hard_rows import hardest
 from models.evaluation.holm import holm_levels
-from models.evaluation.metrics.proper import log_loss
+from models.evaluation.metrics.catalogue import LOG_LOSS, RMSE
 from models.monitoring.quality import QualityCheck
 from models.registry import history
 from models.registry.log import ChampionChanged, Entry, Kind, Superseded
@@ -162,8 +163,10 @@ def _largest_p(judgement: Judgement) -> float:
 
 
 def _validation_loss(contest: Contest) -> float:
-    rows = contest.bench.validation
-    return log_loss(rows[contest.bench.columns.label].to_numpy(), contest.challenger.model.predict(rows)).value
+    bench, rows = contest.bench, contest.bench.validation
+    scores, task = bench.scores(contest.challenger, rows), bench.columns.task
+    sample = as_sample(task, rows[bench.columns.label], scores.values, scores.classes)
+    return (RMSE if task == "regression" else LOG_LOSS).measure(sample).value
 
 
 def _evidence(
@@ -215,8 +218,8 @@ def _hard_rows(bench: Bench, champion: VersionId) -> dict[str, str]:
     settings, threshold = bench.project.gate.hard_rows, bench.project.gate.threshold
     if settings is None:
         return {}
-    scores = load_version(bench.registry, champion).model.predict(bench.holdout)
-    rows = hardest(bench.holdout, bench.labels, scores, threshold, settings.per_decision)
+    sample = bench.sample(bench.scores(load_version(bench.registry, champion), bench.holdout))
+    rows = hardest(bench.holdout, sample.labels, sample.scores, threshold, settings.per_decision)
     return {"hard_rows": bench.registry.hard_rows.keep(rows)} if len(rows) else {}
 
 

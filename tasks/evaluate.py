@@ -12,11 +12,13 @@ import pandas as pd
 
 from configs.schema import Project
 from models.data.contract import Columns, days
+from models.data.scores import Scores, aligned, as_sample, places, union
 from models.data.snapshots import Snapshot
 from models.data.windows import Windows, between
 from models.evaluation import groups
 from models.evaluation.comparison import Paired
 from models.evaluation.gate import Size
+from models.evaluation.metrics.metric import Sample
 from models.evaluation.reuse import overlap, uses
 from models.registry import history
 from models.registry.log import State
@@ -61,8 +63,10 @@ class Bench:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Of the holdout, shape (rows,)."""
-        return self.holdout[self.columns.label].to_numpy()
+        """Of the holdout as floats, shape (rows,): of a multiclass label the places among the classes that occur."""
+        labels = self.holdout[self.columns.label]
+        is_text = self.columns.task == "multiclass"
+        return places(labels, union(labels=labels)) if is_text else labels.to_numpy(dtype=float)
 
     @cached_property
     def grouping(self) -> groups.Grouping:
@@ -77,7 +81,7 @@ class Bench:
     @property
     def size(self) -> Size:
         """How much there is to judge by."""
-        return Size.of(self.labels, self.grouping)
+        return Size.of(self.labels, self.grouping, self.columns.task)
 
     @property
     def recent(self) -> pd.DataFrame:
@@ -85,20 +89,45 @@ class Bench:
         length = RECENT_HOLDOUTS * timedelta(days=self.project.gate.holdout_days)
         return between(self.seen, self.columns.time, self.windows.train_end - length, self.windows.train_end)
 
-    def pair(self, champion: np.ndarray, challenger: np.ndarray) -> Paired:
-        """Two models' scores of the holdout, with what metrics may need of its rows."""
-        gate = self.project.gate
+    def pair(self, champion: Scores, challenger: Scores) -> Paired:
+        """Two models' scores of the holdout, with what metrics may need of its rows.
+
+        Of a multiclass label they are compared on all classes that either knows or that occur.
+        """
+        gate, task, labels = self.project.gate, self.columns.task, self.holdout[self.columns.label]
         needed = {ref.init_args.get("column") for ref in (gate.primary, *gate.guardrails) if ref.metric}
         columns = {name: self.holdout[name].to_numpy(dtype=float) for name in needed if name}
-        return Paired(self.labels, champion, challenger, self.grouping, columns)
+        if task != "multiclass":
+            return Paired(self.labels, champion.values, challenger.values, self.grouping, columns, task)
+        known = union(champion.classes, challenger.classes, labels=labels)
+        before, after = (aligned(each.values, each.classes, known) for each in (champion, challenger))
+        return Paired(places(labels, known), before, after, self.grouping, columns, task)
 
-    def baseline(self) -> np.ndarray:
-        """What has to be beaten where there is no champion: a forecast that needs no model."""
+    def sample(self, scores: Scores) -> Sample:
+        """The holdout as one model sees it."""
+        return as_sample(self.columns.task, self.holdout[self.columns.label], scores.values, scores.classes)
+
+    def scores(self, version: Version, rows: pd.DataFrame) -> Scores:
+        """What a version says of rows. Raises `ValueError` when it was trained for another kind of label."""
+        return scores_of(self.project, version, rows)
+
+    def baseline(self) -> Scores:
+        """What has to be beaten where there is no champion: a forecast that needs no model.
+
+        Raises:
+            ValueError: for a baseline that does not give the classes of a multiclass label.
+        """
         columns = self.columns
         forecast = self.project.gate.first.baseline.build()
-        return np.asarray(
-            forecast(self.seen, self.holdout.drop(columns=columns.label), columns.label, columns.time), dtype=float
-        )
+        said = forecast(self.seen, self.holdout.drop(columns=columns.label), columns.label, columns.time)
+        if columns.task != "multiclass":
+            return Scores(np.asarray(said, dtype=float))
+        if not isinstance(said, pd.DataFrame):
+            raise ValueError(
+                f"gate.first.baseline gives {type(said).__name__}; of a multiclass label give a frame of probabilities "
+                "with a row for each row, and a column for each class"
+            )
+        return Scores(said.to_numpy(dtype=float), tuple(map(str, said.columns)))
 
 
 @dataclass(frozen=True)
@@ -112,9 +141,13 @@ class Contest:
     @cached_property
     def paired(self) -> Paired:
         """Both models' scores of the holdout."""
-        bench = self.bench
-        before = self.champion.model.predict(bench.holdout) if self.champion else bench.baseline()
-        return bench.pair(before, self.challenger.model.predict(bench.holdout))
+        before = self.bench.scores(self.champion, self.bench.holdout) if self.champion else self.bench.baseline()
+        return self.bench.pair(before, self.after)
+
+    @cached_property
+    def after(self) -> Scores:
+        """What the challenger says of the holdout."""
+        return self.bench.scores(self.challenger, self.bench.holdout)
 
     @cached_property
     def spoilt(self) -> list[str]:
@@ -135,6 +168,17 @@ class Contest:
                 )
             checked.update(line)
         return found
+
+
+def scores_of(project: Project, version: Version, rows: pd.DataFrame) -> Scores:
+    """What a version says of rows. Raises `ValueError` when it was trained for another kind of label."""
+    target, task = version.model.target, project.data.task
+    if target.task != task:
+        raise ValueError(
+            f"version {version.id} was trained for a {target.task} label, and data.task={task}; set data.task to "
+            f"{target.task}, or give the project another name"
+        )
+    return Scores(version.model.predict(rows), target.classes)
 
 
 def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: State) -> Bench:

@@ -6,7 +6,8 @@ import logging
 from datetime import datetime
 
 from configs.schema import Project
-from models.data.predictions import Batch
+from models.data.predictions import SCORE_FILED, Batch
+from models.data.scores import put_scores
 from models.registry.registry import Registry
 from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, now, registry_of, step
@@ -26,10 +27,12 @@ def predict(project: Project, as_of: datetime) -> Batch | None:
         return None
     frame = fetch(project, start, as_of, as_of, other=())
     version = load_version(registry, champion)
-    scores = version.model.predict(frame)
-    rows = frame[[columns.id, columns.time]].set_axis(["id", "event_time"], axis=1).assign(score=scores)
+    scores, target = version.model.predict(frame), version.model.target
+    rows = frame[[columns.id, columns.time]].set_axis(["id", "event_time"], axis=1)
+    rows = put_scores(rows, scores, target, SCORE_FILED)
     batch = Batch(start, as_of, champion, len(rows))
-    registry.inputs.add(batch, frame.drop(columns=columns.label), scores, project.watch.logged_rows)
+    inputs = put_scores(frame.drop(columns=columns.label), scores, target)
+    registry.inputs.add(batch, inputs, project.watch.logged_rows)
     batch = registry.predictions.add(batch, rows, now())
     logger.info("%s rows until %s scored by %s", f"{batch.num_rows:,}", f"{batch.end:%Y-%m-%d %H:%M}", batch.version)
     return batch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -12,20 +13,22 @@ import pandas as pd
 
 from configs.schema import Project
 from models.data.contract import Columns
-from models.data.predictions import SCORE, Batch, with_scores
-from models.evaluation.metrics.proper import log_loss
-from models.evaluation.metrics.ranking import auc
+from models.data.predictions import Batch, with_scores
+from models.data.scores import SCORE, as_sample, put_scores, scores_in
+from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, RMSE
+from models.evaluation.metrics.metric import Metric, Undefined
+from models.monitoring.measures import measures_of
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from models.registry.registry import Registry
 from models.reporting.pages import data_file, decision_file, decision_page, watch_file, watch_page, year_page
 from models.reporting.records import decision_json
-from models.reporting.year import Period, Year
+from models.reporting.year import Loss, Period, Year
 from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, registry_of, step
 
 LOOKS_SHOWN = 400
-STATIC = "__static"  # the score of the first champion, had it never been retrained
+STATIC = "__static"  # what the first champion says, had it never been retrained
 
 
 @step
@@ -47,7 +50,8 @@ def write_watch(project: Project, watched: Watched) -> Path:
     registry = registry_of(project)
     before = (look for look in registry.watches.backwards(watched.as_of) if look.as_of < watched.as_of)
     looks = [watched, *itertools.islice(before, LOOKS_SHOWN - 1)][::-1]
-    page = watch_page(project.name, project.data.label, looks, registry.log.read().entries)
+    measures = measures_of(project.data.task, project.data.unit)
+    page = watch_page(project.name, project.data.label, looks, registry.log.read().entries, measures)
     return _write(_folder(project) / watch_file(), page)
 
 
@@ -68,17 +72,19 @@ def summarise(project: Project, end: datetime, seconds: float | None) -> Year:
     frame = fetch(project, batches[0].start, end, end + 2 * columns.label_delay + timedelta(1))
     scored = pd.concat([registry.predictions.read(batch) for batch in batches], ignore_index=True)
     frame = with_scores(frame, columns.id, scored)
-    frame[STATIC] = load_version(registry, state.first_champion).model.predict(frame)
-    labelled = frame[frame[columns.label].notna()]
-    labels = labelled[columns.label].to_numpy()
+    first = load_version(registry, state.first_champion).model
+    frame = put_scores(frame, first.predict(frame), first.target, STATIC)
+    labelled = frame[frame[columns.label].notna()].reset_index(drop=True)
+    loss = RMSE if columns.task == "regression" else LOG_LOSS
     return Year(
         project=project.name,
         label=columns.label,
         periods=tuple(_period(registry, columns, batch, labelled, state.entries) for batch in batches),
         entries=state.entries,
-        log_loss=log_loss(labels, labelled[SCORE].to_numpy()).value,
-        static_log_loss=log_loss(labels, labelled[STATIC].to_numpy()).value,
+        loss=math.nan if (own := _measured(loss, columns, labelled, SCORE)) is None else own,
+        static_loss=math.nan if (static := _measured(loss, columns, labelled, STATIC)) is None else static,
         seconds=seconds,
+        of=Loss("RMSE", project.data.unit or "") if columns.task == "regression" else Loss(),
     )
 
 
@@ -89,14 +95,8 @@ def _period(
     estimate = watched.evidence.estimate("auc") if watched else None
     times = labelled[columns.time]
     rows = labelled[(times >= pd.Timestamp(batch.start)) & (times < pd.Timestamp(batch.end))]
-    labels, both = rows[columns.label].to_numpy(), rows[columns.label].nunique() == 2
+    loss = RMSE if columns.task == "regression" else LOG_LOSS
     decisions = [entry for entry in entries if entry.as_of == batch.end.isoformat() and entry.kind != "registered"]
-
-    def loss(column: str) -> float | None:
-        return log_loss(labels, rows[column].to_numpy()).value if len(rows) else None
-
-    def area(column: str) -> float | None:
-        return auc(labels, rows[column].to_numpy()).value if both else None
 
     return Period(
         start=batch.start,
@@ -106,14 +106,24 @@ def _period(
         estimated_auc=estimate.value if estimate else None,
         estimated_lower=estimate.lower if estimate else None,
         estimated_upper=estimate.upper if estimate else None,
-        realised_auc=area(SCORE),
-        realised_log_loss=loss(SCORE),
-        static_auc=area(STATIC),
-        static_log_loss=loss(STATIC),
+        realised_auc=_measured(AUC, columns, rows, SCORE),
+        realised_loss=_measured(loss, columns, rows, SCORE),
+        static_auc=_measured(AUC, columns, rows, STATIC),
+        static_loss=_measured(loss, columns, rows, STATIC),
         diagnosis=watched.diagnosis.verdict if watched else "not watched",
         diagnosis_reason=watched.diagnosis.reason if watched else "",
         decision=decisions[0] if decisions else None,
     )
+
+
+def _measured(metric: Metric, columns: Columns, rows: pd.DataFrame, name: str) -> float | None:
+    """The value on labelled rows with the scores called `name`; None where there is none."""
+    if rows.empty or columns.task not in metric.tasks:
+        return None
+    try:
+        return metric.measure(as_sample(columns.task, rows[columns.label], *scores_in(rows, name))).value
+    except Undefined:
+        return None
 
 
 def _folder(project: Project) -> Path:

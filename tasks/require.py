@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import cast
 
-import numpy as np
 import pandas as pd
 
 from configs.component import resolve
 from configs.gate import MetricRef
 from configs.schema import Project
+from models.data.scores import Scores, aligned, places, union
 from models.evaluation.comparison import WholeMetric
 from models.evaluation.fairness import Criterion, Fairness
 from models.evaluation.gate import Rules
 from models.evaluation.guardrails import Elsewhere, Floor, Guardrail, NegativeFlips, NoWorse
 from models.evaluation.hard_rows import regression
-from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, metric
-from models.evaluation.metrics.metric import Metric, Sample, Undefined
+from models.evaluation.metrics.catalogue import ACCURACY, AUC, CORRELATION, LOG_LOSS, RMSE, metric
+from models.evaluation.metrics.metric import Metric, Undefined
 from models.evaluation.minima import Minima
 from models.evaluation.resampling import Resampled, from_torchmetrics
 from models.evaluation.robustness import with_noise, without_values
@@ -30,6 +31,7 @@ from tasks.evaluate import Bench, Contest
 from tasks.step import load_version
 
 ROBUSTNESS_SEED = 0  # the same cells are emptied for every model that is ever asked
+OF_THE_LABEL = ("mae", "pinball", "rmse")  # metrics in the unit of a regression's label
 
 
 def rules_of(contest: Contest, level: float) -> Rules:
@@ -37,29 +39,50 @@ def rules_of(contest: Contest, level: float) -> Rules:
     project = contest.bench.project
     gate = project.gate
     if contest.champion is None:
-        # A constant is hard to beat in log loss on two weeks of one season, and says nothing about any row: a first
-        # champion must rank rows, and may not cost more than the baseline by its margin.
-        guardrails = (Floor(AUC, gate.first.min_auc), NoWorse(LOG_LOSS, gate.first.log_loss_margin))
-        return Rules(AUC, level, 0.0, guardrails, minima_of(project))
-    return Rules(metric_of(gate.primary), level, gate.min_gain, tuple(_guardrails(contest)), minima_of(project))
+        return Rules(primary_of(project, has_champion=False), level, 0.0, _first(project), minima_of(project))
+    primary = primary_of(project, has_champion=True)
+    return Rules(primary, level, gate.min_gain, tuple(_guardrails(contest)), minima_of(project))
 
 
 def primary_of(project: Project, has_champion: bool) -> Metric | WholeMetric:
-    """The metric in which a challenger must be better."""
-    return metric_of(project.gate.primary) if has_champion else AUC
+    """The metric in which a challenger must be better, than the baseline where there is no champion.
+
+    A constant is hard to beat in log loss or squared error on two weeks of one season, and says nothing about any row:
+    a first champion must tell rows apart, and may not cost more than the baseline by its margin. Of several classes AUC
+    may not be defined, for one of them may have no row in the holdout; they must be told apart by log loss.
+    """
+    if has_champion:
+        return metric_of(project.gate.primary, project.data.unit)
+    return {"binary": AUC, "multiclass": LOG_LOSS, "regression": CORRELATION}[project.data.task]
+
+
+def _first(project: Project) -> tuple[Guardrail, ...]:
+    """What a first champion must show beside being better than the baseline."""
+    first = project.gate.first
+    if project.data.task == "binary":
+        return Floor(AUC, first.min_auc), NoWorse(LOG_LOSS, first.log_loss_margin)
+    if project.data.task == "multiclass":
+        return (NoWorse(ACCURACY, first.accuracy_margin),)
+    rmse = in_unit(RMSE, project.data.unit)
+    return Floor(CORRELATION, first.min_correlation), NoWorse(rmse, share=first.rmse_margin)
 
 
 def minima_of(project: Project) -> Minima:
     """What rows must have before anything is said about them."""
     minima = project.gate.minima
-    return Minima(minima.groups, minima.positives, minima.negatives)
+    return Minima(minima.groups, minima.positives, minima.negatives, minima.class_rows)
 
 
-def metric_of(ref: MetricRef) -> Metric | WholeMetric:
-    """A metric by its name or class."""
+def metric_of(ref: MetricRef, unit: str | None = None) -> Metric | WholeMetric:
+    """A metric by its name or class; `unit` is that of a regression's label, if a person is to read it."""
     if ref.metric is not None:
-        return metric(ref.metric, **ref.init_args)
+        return in_unit(metric(ref.metric, **ref.init_args), unit)
     return from_torchmetrics(resolve(str(ref.class_path)), ref.init_args, ref.better)
+
+
+def in_unit(metric: Metric, unit: str | None) -> Metric:
+    """A metric whose label says the unit, if it has that of the regression's label."""
+    return replace(metric, label=f"{metric.label} ({unit})") if unit and metric.name in OF_THE_LABEL else metric
 
 
 def slices_of(bench: Bench) -> list[Slices]:
@@ -78,12 +101,12 @@ def slices_of(bench: Bench) -> list[Slices]:
             cut = by_range(str(block.column), block.edges, *values, min_missing=gate.min_slice_rows)
         else:
             cut = by_value(str(block.column), holdout[block.column], seen[block.column], gate.min_slice_rows)
-        guardrail = NoWorse(metric_of(gate.primary), block.margin)
+        guardrail = NoWorse(primary_of(bench.project, has_champion=True), block.margin)
         found.append(Slices(guardrail, tuple(cut), gate.min_slice_rows, minima_of(bench.project)))
     return found
 
 
-def probe(bench: Bench, scores: np.ndarray) -> None:
+def probe(bench: Bench, scores: Scores) -> None:
     """Compute every guardrail's metric once, so that one that cannot be computed is told before anything is trained.
 
     Raises:
@@ -94,16 +117,16 @@ def probe(bench: Bench, scores: np.ndarray) -> None:
         try:
             each = metric_of(ref)
             if isinstance(each, Metric):
-                each.measure(Sample(paired.labels, scores, paired.columns))
+                each.measure(paired.samples[0])
             elif isinstance(each, Resampled):
-                each.value(paired.labels, scores)
+                each.value(paired.labels, paired.champion)
         except Undefined:
             continue  # the gate leaves it open, with the reason
         except (ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"gate.guardrails: {ref.metric or ref.class_path} cannot be computed: {error}") from error
 
 
-def untestable(bench: Bench, scores: np.ndarray) -> list[str]:
+def untestable(bench: Bench, scores: Scores) -> list[str]:
     """Slices that are too small to be tested, in words: what is missing fails closed, so nothing could be promoted."""
     paired = bench.pair(scores, scores)
     return [
@@ -121,8 +144,10 @@ def counted(contest: Contest) -> list[Test]:
 
 def _guardrails(contest: Contest) -> list[Guardrail]:
     bench, gate = contest.bench, contest.bench.project.gate
-    primary = metric_of(gate.primary)
-    found: list[Guardrail] = [NoWorse(metric_of(each), each.margin, each.relative_margin) for each in gate.guardrails]
+    primary, unit = primary_of(bench.project, has_champion=True), bench.project.data.unit
+    found: list[Guardrail] = [
+        NoWorse(metric_of(each, unit), each.margin, each.relative_margin) for each in gate.guardrails
+    ]
     if gate.negative_flips is not None:
         found.append(NegativeFlips(gate.negative_flips, gate.threshold))
     if gate.anchor_margin is not None:
@@ -138,7 +163,7 @@ def _anchor(contest: Contest, guardrail: NoWorse) -> list[Guardrail]:
     bench, first = contest.bench, anchor_of(contest.bench)
     if first is None or contest.champion is None or first == contest.champion.id:
         return []
-    paired = bench.pair(anchor_scores(bench, first), contest.paired.challenger)
+    paired = bench.pair(anchor_scores(bench, first), contest.after)
     return [Elsewhere(f"all rows, against the first champion {first}", guardrail, paired)]
 
 
@@ -148,10 +173,10 @@ def anchor_of(bench: Bench) -> VersionId | None:
     return promotions[0] if promotions and bench.project.gate.anchor_margin is not None else None
 
 
-def anchor_scores(bench: Bench, first: VersionId) -> np.ndarray:
+def anchor_scores(bench: Bench, first: VersionId) -> Scores:
     """What the anchor says of the holdout. Raises `ValueError` when it can no longer be loaded, or lacks a column."""
     try:
-        return load_version(bench.registry, first).model.predict(bench.holdout)
+        return bench.scores(load_version(bench.registry, first), bench.holdout)
     except (ValueError, KeyError) as error:
         raise ValueError(
             f"the first champion {first} can no longer score: {error}; restore what it needs, or set "
@@ -184,9 +209,9 @@ def _robustness(contest: Contest, guardrail: NoWorse) -> list[Guardrail]:
     if settings.noise and columns.numbers:
         name = f"all rows with noise of {settings.noise:g} standard deviations"
         bad_days[name] = with_noise(bench.holdout, columns.numbers, settings.noise, ROBUSTNESS_SEED)
-    models = (contest.champion.model, contest.challenger.model)
+    versions = (contest.champion, contest.challenger)
     return [
-        Elsewhere(name, guardrail, bench.pair(*(model.predict(rows) for model in models)))
+        Elsewhere(name, guardrail, bench.pair(*(bench.scores(version, rows) for version in versions)))
         for name, rows in bad_days.items()
     ]
 
@@ -202,9 +227,12 @@ def _known_hard(contest: Contest) -> list[Test]:
     rows = kept.drop_duplicates(bench.columns.id, keep="last").tail(settings.newest)
     if rows.empty:
         return []
-    labels = rows[bench.columns.label].to_numpy()
-    before, after = (version.model.predict(rows) for version in (contest.champion, contest.challenger))
-    return [regression(labels, before, after, bench.project.gate.threshold, settings.margin)]
+    labels = rows[bench.columns.label]
+    before, after = (bench.scores(version, rows) for version in (contest.champion, contest.challenger))
+    known = union(before.classes, after.classes, labels=labels) if before.classes else ()
+    happened = places(labels, known) if known else labels.to_numpy(dtype=float)
+    champion, challenger = (aligned(each.values, each.classes, known) for each in (before, after))
+    return [regression(happened, champion, challenger, bench.project.gate.threshold, settings.margin)]
 
 
 def _serving(contest: Contest) -> list[Test]:

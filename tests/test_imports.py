@@ -92,7 +92,7 @@ def loaded_by(module: str, cwd: Path) -> set[str]:
 
 
 def test_the_training_benchmark_needs_none_of_the_heavy_libraries(tmp_path: Path) -> None:
-    loaded = loaded_by("benchmarks.training", tmp_path)
+    loaded = loaded_by("benchmarks.training.rates, benchmarks.training.__main__", tmp_path)
     assert "lightning" in loaded
     assert not loaded & {"prefect", "wandb", "nannyml", "pydantic", "tasks", "flows", "configs"}
 

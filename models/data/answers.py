@@ -10,6 +10,9 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 import pandas as pd
 
+from models.evaluation.metrics.metric import Task
+
+EXPECTED: dict[Task, str] = {"binary": "0 or 1", "multiclass": "its class", "regression": "a number"}
 SEPARATORS = ",;\t"  # a spreadsheet writes the one of its country
 
 
@@ -35,25 +38,34 @@ def read_answers(name: str, content: bytes, id: str, label: str) -> pd.DataFrame
     return frame[[id, label]].set_axis(["id", "label"], axis=1)
 
 
-def answered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Ids as text and labels as 0.0 or 1.0, of the rows that have a label.
+def answered(rows: pd.DataFrame, task: Task = "binary") -> pd.DataFrame:
+    """Ids as text and labels of the rows that have one: 0.0 or 1.0, of a multiclass label text, else a number.
 
     Raises:
-        ValueError: for no rows or no labels, a label that is not 0 or 1, or an id that is neither text nor a number.
+        ValueError: for no rows or no labels, a label that is none of the task, or an id that is neither text nor a
+            number.
     """
     if rows.empty:
         raise ValueError("the file of labels has no rows; give it columns of ids and labels, a row each")
     is_blank = rows["label"].isna() | (rows["label"].astype(str).str.strip() == "")
     filled = rows[~is_blank]
     if filled.empty:
-        raise ValueError(f"none of the {len(rows)} rows has a label; write 0 or 1 for those that you know")
-    labels = pd.to_numeric(filled["label"], errors="coerce").astype("float64")
-    if not labels.isin([0.0, 1.0]).all():
-        wrong = filled[~labels.isin([0.0, 1.0])].iloc[0]
-        raise ValueError(f"the label of id={wrong['id']!r} is {wrong['label']!r}, expected 0, 1 or nothing")
+        raise ValueError(f"none of the {len(rows)} rows has a label; write {EXPECTED[task]} for those that you know")
+    labels = _labels(filled, task)
     for value in filled["id"]:
         _check_id(value)
     return pd.DataFrame({"id": as_text(filled["id"]), "label": labels}).reset_index(drop=True)
+
+
+def _labels(filled: pd.DataFrame, task: Task) -> pd.Series:
+    if task == "multiclass":
+        return as_text(filled["label"]).str.strip()
+    labels = pd.to_numeric(filled["label"], errors="coerce").astype("float64")
+    is_right = labels.isin([0.0, 1.0]) if task == "binary" else np.isfinite(labels)
+    if not is_right.all():
+        wrong, others = filled[~is_right].iloc[0], EXPECTED[task].replace(" or ", ", ")
+        raise ValueError(f"the label of id={wrong['id']!r} is {wrong['label']!r}, expected {others} or nothing")
+    return labels
 
 
 def as_text(ids: pd.Series) -> pd.Series:
@@ -88,7 +100,9 @@ def one_each(answers: pd.DataFrame) -> pd.DataFrame:
     answers = answers.drop_duplicates()
     twice = answers["id"][answers["id"].duplicated()]
     if len(twice):
-        raise ValueError(f"id={twice.iloc[0]!r} has two labels in the file, 0 and 1; nothing was taken")
+        both = sorted(answers["label"][answers["id"] == twice.iloc[0]].tolist())[:2]
+        first, second = map(_text, both)
+        raise ValueError(f"id={twice.iloc[0]!r} has two labels in the file, {first} and {second}; nothing was taken")
     return answers.reset_index(drop=True)
 
 

@@ -14,6 +14,7 @@ from models.data.answers import answered, as_text, matched, one_each
 from models.data.contract import Columns
 from models.data.predictions import NAME_FORMAT
 from models.data.row_sets import RowSets
+from models.evaluation.metrics.metric import Task
 from models.registry.storage import Storage
 
 ID, IS_SELECTED = "__id", "__is_selected"  # beside the columns of a list, in its Parquet alone
@@ -62,7 +63,8 @@ class GivenLabels:
     Nothing is overwritten: the first list for a moment stays, and so does the first label for an id.
     """
 
-    def __init__(self, storage: Storage, project: str) -> None:
+    def __init__(self, storage: Storage, project: str, task: Task = "binary") -> None:
+        self.task = task
         self.storage, self.wanted, self.folder = storage, f"wanted/{project}", f"labels/{project}"
         self.files = RowSets(storage, self.folder)
 
@@ -97,15 +99,15 @@ class GivenLabels:
         """Keep the labels of a file, or nothing of it if anything is wrong.
 
         Args:
-            rows: columns id and label, which is 0, 1 or blank; others are passed over.
+            rows: columns id and label, which is blank or what the task says; others are passed over.
             arrived: when they became known.
             ids: of all rows that a label may be given for.
 
         Raises:
-            ValueError: for no rows or no labels, a label that is not 0 or 1, an id that is neither text nor a number,
-                two labels for one id, here or against an earlier file, or when no row has any of the ids.
+            ValueError: for no rows or no labels, a label that is none of the task, an id that is neither text nor a
+                number, two labels for one id, here or against an earlier file, or when no row has any of the ids.
         """
-        answers = answered(rows)
+        answers = answered(rows, self.task)
         row_ids = matched(answers["id"], ids)
         unmatched = answers["id"][row_ids.isna()]
         if len(unmatched) == len(answers):
@@ -134,15 +136,16 @@ class GivenLabels:
         """The labels that had arrived by `as_of`, the first for each id.
 
         Returns:
-            id as text, label 0.0 or 1.0, arrived, and is_selected: the row stood on a list for another reason than
-            chance, or on none, and nobody knows why it was labelled. Such labels may train and may not judge.
+            id as text, label (a float, or text of a multiclass label), arrived, and is_selected: the row stood on a
+            list for another reason than chance, or on none, and nobody knows why it was labelled. Such labels may train
+            and may not judge.
         """
         given = self._all()
         return given[given["arrived"] <= pd.Timestamp(as_of)].reset_index(drop=True)
 
     def _all(self) -> pd.DataFrame:
         names = [path.split("/")[-1].removesuffix(".parquet") for path in self.storage.list(self.folder)]
-        given = pd.concat(map(self.files.read, names)) if names else _nothing()
+        given = pd.concat(map(self.files.read, names)) if names else _nothing(self.task)
         # Two files with the same id can only have been taken in side by side; the one that arrived first counts.
         return given.sort_values("arrived", kind="stable").drop_duplicates("id").reset_index(drop=True)
 
@@ -187,17 +190,21 @@ def _require_agreement(found: pd.DataFrame, earlier: pd.DataFrame) -> None:
     if differs.any():
         now, before = found.iloc[np.argmax(differs)], earlier.iloc[np.argmax(differs)]
         raise ValueError(
-            f"the label of id={now['id']!r} is {now['label']:g} here, and was {before['label']:g} in a file of "
-            f"{before['arrived']:%Y-%m-%d %H:%M} UTC; the first label stays and nothing was taken. Correct this file, "
-            "or the source, whose label wins"
+            f"the label of id={now['id']!r} is {_shown(now['label'])} here, and was {_shown(before['label'])} in a "
+            f"file of {before['arrived']:%Y-%m-%d %H:%M} UTC; the first label stays and nothing was taken. "
+            "Correct this file, or the source, whose label wins"
         )
 
 
-def _nothing() -> pd.DataFrame:
+def _shown(label: object) -> str:
+    return f"{label:g}" if isinstance(label, float) else repr(label)
+
+
+def _nothing(task: Task) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "id": pd.Series(dtype=object),
-            "label": pd.Series(dtype="float64"),
+            "label": pd.Series(dtype=object if task == "multiclass" else "float64"),
             "arrived": pd.Series(dtype="datetime64[us, UTC]"),
             "is_selected": pd.Series(dtype=bool),
         }

@@ -9,7 +9,7 @@ from datetime import UTC
 import numpy as np
 import pandas as pd
 
-from models.data.predictions import NAME_FORMAT, SCORE, Batch
+from models.data.predictions import NAME_FORMAT, Batch
 from models.registry.storage import Storage
 
 
@@ -22,23 +22,21 @@ class LoggedInputs:
     def __init__(self, storage: Storage, project: str) -> None:
         self.storage, self.folder = storage, f"inputs/{project}"
 
-    def add(self, batch: Batch, frame: pd.DataFrame, scores: np.ndarray, num_rows: int) -> None:
-        """Keep `num_rows` rows spread evenly over the batch, with their scores; the first to write wins.
+    def add(self, batch: Batch, frame: pd.DataFrame, num_rows: int) -> None:
+        """Keep `num_rows` rows spread evenly over the batch; the first to write wins.
 
         Args:
             batch: what was scored.
-            frame: its rows: id, time and features.
-            scores: shape (rows,).
+            frame: its rows: id, time and features, with their scores as `scores.put_scores` puts them.
             num_rows: at most so many are kept.
         """
         places = np.unique(np.linspace(0, len(frame) - 1, min(num_rows, len(frame))).astype(int))
-        sample = frame.iloc[places].assign(**{SCORE: scores[places]})
         buffer = io.BytesIO()
-        sample.to_parquet(buffer, compression="zstd", index=False)
+        frame.iloc[places].to_parquet(buffer, compression="zstd", index=False)
         self.storage.create(self._path(batch), buffer.getvalue())
 
     def read(self, batches: Iterable[Batch]) -> pd.DataFrame | None:
-        """The kept rows of these batches, with what was logged in the column `SCORE`; None where none were kept."""
+        """The kept rows of these batches, with the scores that were logged; None where none were kept."""
         frames = [
             pd.read_parquet(io.BytesIO(self.storage.read(path)))
             for path in map(self._path, batches)

@@ -12,23 +12,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.data.contract import BrokenContract
+from models.data.scores import SCORE as SCORE
+from models.data.scores import score_columns, scores_in
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
 METADATA_KEY = b"perennial"
-SCORE = "__score"  # the champion's score beside a user's columns, of which one may well be called "score"
+SCORE_FILED = "score"  # as it is called in a file, which holds no columns of a user's
 NAME_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 
 
 def with_scores(frame: pd.DataFrame, id: str, scored: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `frame` that have a prediction in `scored`, in order, with it in the column `SCORE`.
+    """Rows of `frame` that have a prediction in `scored`, in order, with it as `scores.put_scores` puts it.
 
-    Of a row that is in two batches, as its time was corrected in between, the later prediction counts.
+    Of a row that is in two batches, as its time was corrected in between, the later prediction counts. Where batches
+    were scored by versions that know different classes, each has all of them.
 
     Raises:
         BrokenContract: when ids are of another type than those that were scored.
     """
-    scores = scored[["id", "score"]].set_axis(["__id", SCORE], axis=1).drop_duplicates("__id", keep="last")
+    filed = score_columns(scored, SCORE_FILED)
+    values, _ = scores_in(scored, SCORE_FILED)
+    scores = pd.DataFrame(
+        values.reshape(len(scored), -1),
+        columns=[SCORE + name.removeprefix(SCORE_FILED) for name in filed],
+        index=scored.index,
+    )
+    scores = scores.assign(__id=scored["id"]).drop_duplicates("__id", keep="last")
     try:
         return frame.merge(scores, left_on=id, right_on="__id", how="inner").drop(columns="__id")
     except ValueError as error:
@@ -67,7 +77,7 @@ class Predictions:
 
         Args:
             batch: its window and version; `num_rows` is that of `rows`.
-            rows: columns id, event_time, score.
+            rows: columns id, event_time, and score, or score=<class> for each class of a multiclass label.
             scored_at: clock time.
         """
         table = pa.Table.from_pandas(
@@ -104,7 +114,7 @@ class Predictions:
         return [batch for batch in map(self.describe, candidates) if batch.end > start]
 
     def read(self, batch: Batch) -> pd.DataFrame:
-        """Rows of a batch: id, event_time, score, version, split, scored_at."""
+        """Rows of a batch: id, event_time, score (or score=<class> for each class), version, split, scored_at."""
         return pd.read_parquet(io.BytesIO(self.storage.read(self._path(batch.start))))
 
     def _path(self, start: datetime) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol
 from scipy import stats
 
 from models.evaluation.comparison import Comparison, Paired, WholeMetric, against_number, compare
+from models.evaluation.metrics.decisions import is_right
 from models.evaluation.metrics.metric import Metric, Undefined
 from models.evaluation.spread import GroupedSpread
 from models.evaluation.testing import EVERYWHERE, Test, floor, non_inferiority, untested
@@ -74,6 +75,8 @@ class Floor:
 class NegativeFlips:
     """The share of rows that the champion gets right and the challenger wrong (Yan et al. 2021, arXiv 2011.09161).
 
+    A binary row is called by `threshold`, one of several classes by the largest score; a regression is never right.
+
     Rare flips make the error of their share 0 or too small: at the limit, 13 % of holdouts would hold at level .05. So
     it holds only when the binomial test of as many flips says so too (Clopper & Pearson 1934).
     """
@@ -83,8 +86,8 @@ class NegativeFlips:
 
     def tests(self, paired: Paired, level: float) -> list[Test]:
         """One test that the share lies below the largest one allowed."""
-        is_right = paired.labels == 1
-        flips = ((paired.champion >= self.threshold) == is_right) & ((paired.challenger >= self.threshold) != is_right)
+        was_right, stays_right = (is_right(sample.labels, sample.scores, self.threshold) for sample in paired.samples)
+        flips = was_right & ~stays_right
         share = float(flips.mean())
         comparison = Comparison(
             label="negative flips (share of rows)",

@@ -53,7 +53,7 @@ class Layout:
 def performance(year: Year) -> Chart:
     """Log loss of the champions and of the first model by period, with the decisions in a lane above."""
     says = (
-        f"Log loss in nats over {len(year.periods)} periods, of the champions and of the first model, never retrained, "
+        f"{_loss(year)} over {len(year.periods)} periods, of the champions and of the first model, never retrained, "
         f"with {year.count('promoted')} promotions marked. The table below has the numbers."
     )
     return chart("performance", says, lambda shape: _draw_performance(year, shape))
@@ -66,6 +66,12 @@ def estimation(year: Year) -> Chart:
         "The table below has the numbers."
     )
     return chart("estimation", says, lambda shape: _draw_estimation(year, shape))
+
+
+def _loss(year: Year) -> str:
+    """As a sentence begins with it."""
+    said = f"{year.of.name} in {year.of.unit}" if year.of.unit else year.of.name
+    return said[0].upper() + said[1:]
 
 
 def levels(positions: Sequence[float], width: float) -> list[int]:
@@ -97,10 +103,10 @@ def _draw_performance(year: Year, shape: Shape) -> Figure:
     rows = _label_rows(year, changes, shape, layout)
     lane_height = layout.lane_row * len(marks) + layout.label_row * (max(rows, default=-1) + 1)
     figure = canvas(shape.width, layout.bottom + layout.height + 34 + lane_height + 8)
-    axes = _time_axes(figure, year, shape, layout, "log loss (nats), lower is better")
+    axes = _time_axes(figure, year, shape, layout, f"{year.of}, lower is better")
     series = (
-        Series("champions", [period.realised_log_loss for period in year.periods], BLUE, "-", "o"),
-        Series("never\nretrained", [period.static_log_loss for period in year.periods], VERMILLION, "--", "s"),
+        Series("champions", [period.realised_loss for period in year.periods], BLUE, "-", "o"),
+        Series("never\nretrained", [period.static_loss for period in year.periods], VERMILLION, "--", "s"),
     )
     _draw_series(axes, year.periods, series, layout, shape)
     if marks:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from models.registry.log import Entry
 
-SMALLEST_IMPROVEMENT = 0.0005  # below it the two log losses are called the same
+SMALLEST_IMPROVEMENT = 0.0005  # below it the two losses are called the same
 NAMES = {
     "promoted": "promoted",
     "rejected": "rejected",
@@ -21,11 +21,23 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Period:
-    """One step of a replay. AUC and log loss are on the rows of the period, once all labels had arrived.
+class Loss:
+    """What is told of how wrong a model is: the name of the metric and its unit, if it has one."""
 
-    `champion` scored the period. `diagnosis` is what the watch said at its end, and `decision` what the gate answered
-    then (None when no retrain was begun).
+    name: str = "log loss"
+    unit: str = "nats"
+
+    def __str__(self) -> str:
+        """With the unit in brackets."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+@dataclass(frozen=True)
+class Period:
+    """One step of a replay. AUC and loss are on the rows of the period, once all labels had arrived.
+
+    There is no AUC of a number. `champion` scored the period. `diagnosis` is what the watch said at its end, and
+    `decision` what the gate answered then (None when no retrain was begun).
     """
 
     start: datetime
@@ -36,9 +48,9 @@ class Period:
     estimated_lower: float | None
     estimated_upper: float | None
     realised_auc: float | None
-    realised_log_loss: float | None
+    realised_loss: float | None
     static_auc: float | None
-    static_log_loss: float | None
+    static_loss: float | None
     diagnosis: str
     diagnosis_reason: str
     decision: Entry | None
@@ -46,30 +58,36 @@ class Period:
 
 @dataclass(frozen=True)
 class Year:
-    """A replayed history. `log_loss` and `static_log_loss` are means over all labelled rows."""
+    """A replayed history. `loss` and `static_loss` are over all labelled rows."""
 
     project: str
     label: str
     periods: tuple[Period, ...]
     entries: tuple[Entry, ...]
-    log_loss: float
-    static_log_loss: float
+    loss: float
+    static_loss: float
     seconds: float | None = None
     report: Path | None = None
+    of: Loss = Loss()
 
     @property
     def improvement(self) -> float:
-        """Share by which the champions' log loss lies below that of the first champion, never retrained."""
-        return 1 - self.log_loss / self.static_log_loss
+        """Share by which the champions' loss lies below that of the first champion, never retrained."""
+        return 1 - self.loss / self.static_loss
+
+    @property
+    def has_auc(self) -> bool:
+        """Whether an AUC is known of any period: there is none of numbers."""
+        return any(period.realised_auc is not None or period.estimated_auc is not None for period in self.periods)
 
     @property
     def headline(self) -> str:
         """What the year comes to, in one sentence."""
         periods = f"{len(self.periods)} periods" if len(self.periods) != 1 else "one period"
-        if not math.isfinite(self.log_loss):
+        if not math.isfinite(self.loss):
             return f"No labels had arrived in {periods}, so nothing can be said of how well the champions did."
-        found = f"The champions' log loss over {periods} was {self.log_loss:.3f} nats"
-        against = f"that of the first model, had it never been retrained ({self.static_log_loss:.3f})"
+        found = f"The champions' {self.of.name} over {periods} was {self.loss:.3f} {self.of.unit}".rstrip()
+        against = f"that of the first model, had it never been retrained ({self.static_loss:.3f})"
         if abs(self.improvement) < SMALLEST_IMPROVEMENT:
             return f"{found}, the same as {against}."
         return f"{found}, {abs(self.improvement):.1%} {'below' if self.improvement > 0 else 'above'} {against}."

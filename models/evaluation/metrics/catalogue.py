@@ -46,6 +46,7 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
     "balanced_accuracy": (_Kind(decisions.balanced_accuracy, "balanced accuracy", "higher", CLASSES, (0, 1)),),
     "brier": (_Kind(proper.brier, "Brier score", "lower", CLASSES),),
     "calibration_error": (_Kind(calibration.calibration_error, "calibration error", "lower", CLASSES),),
+    "correlation": (_Kind(regression.correlation, "correlation", "higher", REGRESSION),),
     "expected_value": (
         _Kind(value.expected_value, "expected value per row", "higher", BINARY),
         _Kind(value.expected_value_of, "expected {column} per row", "higher", BINARY),
@@ -66,6 +67,15 @@ _KINDS: dict[str, tuple[_Kind, ...]] = {
 }
 
 NAMES = tuple(sorted(_KINDS))
+
+
+def names_for(task: Task) -> tuple[str, ...]:
+    """The names of the metrics that are defined for a kind of label.
+
+    >>> names_for("regression")
+    ('correlation', 'mae', 'pinball', 'r2', 'rmse')
+    """
+    return tuple(name for name in NAMES if any(task in kind.tasks for kind in _KINDS[name]))
 
 
 def metric(name: str, **arguments: Any) -> Metric:
@@ -163,6 +173,7 @@ AVERAGE_PRECISION = metric("average_precision")
 BALANCED_ACCURACY = metric("balanced_accuracy")
 BRIER = metric("brier")
 CALIBRATION_ERROR = metric("calibration_error")
+CORRELATION = metric("correlation")
 F1 = metric("f1")
 LOG_LOSS = metric("log_loss")
 MAE = metric("mae")

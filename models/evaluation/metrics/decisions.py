@@ -83,6 +83,19 @@ def outcomes(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOL
     return Outcomes(counts, cells, threshold if scores.ndim == 1 else None)
 
 
+def is_right(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
+    """Whether each row is called what it is, shape (rows,); of several classes the largest score is called.
+
+    >>> is_right(np.array([0.0, 1.0]), np.array([0.6, 0.6])).tolist()
+    [False, True]
+    >>> is_right(np.array([0.0, 2.0]), np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])).tolist()
+    [True, False]
+    """
+    if scores.ndim == 2:
+        return np.asarray(scores.argmax(axis=1) == labels)
+    return np.asarray((scores >= threshold) == (labels == 1))
+
+
 def accuracy(labels: np.ndarray, scores: np.ndarray, threshold: float = THRESHOLD) -> Measured:
     """Share of rows that are called what they are; higher is better.
 

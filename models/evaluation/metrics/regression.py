@@ -71,5 +71,37 @@ def r2(labels: np.ndarray, scores: np.ndarray) -> Measured:
     return Measured(1 - ratio, (ratio * spread.influence - squares.influence) / spread.value)
 
 
+def correlation(labels: np.ndarray, scores: np.ndarray) -> Measured:
+    """Pearson's correlation of label and prediction; higher is better.
+
+    Formula: r = mean of u v, u and v being label and prediction less their mean and over their deviation; the influence
+    is u v - r (u^2 + v^2) / 2. Range: -1 to 1, and 0 says nothing, which is also what a constant prediction earns. It
+    takes no notice of the level and the scale of the predictions: what AUC is to probabilities, this is to quantities.
+    Reference: Devlin, Gnanadesikan & Kettenring 1975, "Robust estimation and outlier detection with correlation
+    coefficients", for the influence.
+
+    Raises:
+        Undefined: for labels that are all the same.
+
+    >>> round(correlation(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0])).value, 12)
+    0.5
+    """
+    if labels.min() == labels.max():
+        raise Undefined(
+            f"a correlation needs labels that differ; all {len(labels)} are {labels[0]:g}; take other rows, or RMSE"
+        )
+    if scores.min() == scores.max():
+        return Measured(0.0, np.zeros(len(labels)))
+    one, other = _standardised(labels), _standardised(scores)
+    value = float((one * other).mean())
+    return Measured(value, one * other - value / 2 * (one**2 + other**2))
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    exact = values.astype(float, copy=False)
+    centred = exact - exact.mean()
+    return np.asarray(centred / np.sqrt((centred**2).mean()))
+
+
 def _errors(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
     return labels - scores.astype(float, copy=False)

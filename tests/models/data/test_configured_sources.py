@@ -36,6 +36,7 @@ def columns(project: Project) -> Columns:
         label_time=data.label_time,
         label_delay=timedelta(days=data.label_delay_days),
         timezone=data.timezone,
+        task=data.task,
     )
 
 
@@ -55,7 +56,12 @@ def test_a_source_keeps_the_contract(project: Project, source: Source) -> None:
     assert frame[project.data.id].is_unique
     assert frame[project.data.time].is_monotonic_increasing
     assert frame[project.data.time].between(start, end, inclusive="left").all()
-    assert set(frame[project.data.label].dropna()) <= {0.0, 1.0}
+    known = frame[project.data.label].dropna()
+    assert len(known)
+    if project.data.task == "multiclass":
+        assert set(map(type, known)) == {str}
+    else:
+        assert (known.isin([0.0, 1.0]) if project.data.task == "binary" else known.abs() < float("inf")).all()
     assert len(set(days(frame[project.data.time], project.data.timezone))) <= 21
 
 

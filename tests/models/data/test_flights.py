@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.flights import CATEGORIES, LATE_MINUTES, NUMBERS, WEATHER, Flights, describe
+from models.data.flights import CATEGORIES, LABELS, LATE_MINUTES, MOST_MINUTES, NUMBERS, WEATHER, Flights, describe
 
 RAW = ("flights.csv.zip", "planes.csv", "weather.csv")
 KNOWN_LATER = ["dep_time", "dep_delay", "arr_time", "arr_delay", "air_time"]
@@ -50,8 +50,8 @@ def test_nothing_known_after_departure_moves_a_feature(
         later[name] = generator.normal(0, 1_000, len(later))
     later.loc[generator.random(len(later)) < share_cancelled, KNOWN_LATER] = np.nan
     before, after = describe(flights, planes, weather), describe(later, planes, weather)
-    pd.testing.assert_frame_equal(before.drop(columns="late"), after.drop(columns="late"))
-    assert not before["late"].equals(after["late"])
+    pd.testing.assert_frame_equal(before.drop(columns=[*LABELS]), after.drop(columns=[*LABELS]))
+    assert not any(before[label].equals(after[label]) for label in LABELS)
 
 
 def test_raw_columns_known_later_are_all_randomised(tables: tuple[pd.DataFrame, ...]) -> None:
@@ -70,6 +70,15 @@ def test_the_label_is_null_exactly_where_a_flight_never_arrived(tables: tuple[pd
     assert (known.astype(bool) == (delays.loc[known.index] > LATE_MINUTES)).all()
 
 
+def test_a_delay_is_in_minutes_up_to_an_hour(tables: tuple[pd.DataFrame, ...]) -> None:
+    flights = tables[0]
+    key = "2013-" + flights[["month", "day", "carrier", "flight", "origin"]].astype(str).agg("-".join, axis=1)
+    raw = pd.Series(flights["arr_delay"].to_numpy(), index=key)
+    rows = describe(*tables).set_index("id")
+    pd.testing.assert_series_equal(rows["delay"], raw.loc[rows.index].clip(upper=MOST_MINUTES), check_names=False)
+    assert raw.max() > MOST_MINUTES > rows["delay"].median() > raw.min() == rows["delay"].min()
+
+
 def test_the_order_of_the_raw_rows_does_not_matter(tables: tuple[pd.DataFrame, ...]) -> None:
     shuffled = tuple(table.sample(frac=1, random_state=0) for table in tables)
     pd.testing.assert_frame_equal(describe(*shuffled), describe(*tables))
@@ -81,7 +90,7 @@ def test_the_year_has_each_flight_once_in_time_order(year: pd.DataFrame) -> None
     assert year["event_time"].is_monotonic_increasing
     assert year["late"].isna().sum() == 9_430  # cancelled and diverted
     assert 0.2 < year["late"].mean() < 0.3
-    assert [*year.columns] == ["id", "event_time", *NUMBERS, *CATEGORIES, "late"]
+    assert [*year.columns] == ["id", "event_time", *NUMBERS, *CATEGORIES, *LABELS]
 
 
 def test_nearly_every_flight_has_its_weather(year: pd.DataFrame) -> None:
