@@ -85,6 +85,8 @@ def _(result: Year) -> None:
     console.print(table)
     console.print(result.headline)
     console.print(result.answers.capitalize())
+    if result.spent:
+        console.print(result.spent)
     if result.report:
         console.print(f"Report: {result.report}", soft_wrap=True)
 

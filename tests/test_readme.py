@@ -82,7 +82,7 @@ def test_the_deployment_commands_are_those_of_prefect_yaml_which_are_run_against
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_demo_shows_a_promotion_and_a_refusal_and_the_commands_after_it_work(clone: Path) -> None:
-    demo, day, employment = blocks("")
+    demo, day, arms, employment = blocks("")
     output = run(demo, clone)
     assert re.search(r"^log|promoted", output), output
     assert "below that of the first" in " ".join(output.split())
@@ -95,6 +95,8 @@ def test_the_demo_shows_a_promotion_and_a_refusal_and_the_commands_after_it_work
     after = run(day, clone, PREFECT_HOME=str(clone / ".perennial" / "prefect"))
     assert "python -m flows.score" in after
     assert "rolled_back" in after or "rolled back" in after
+    tried = run(f"source .venv/bin/activate\n{arms}", clone, PREFECT_HOME=str(clone / ".perennial" / "prefect"))
+    assert "a validation row" in tried or "declined" in tried, tried
     run(f"source .venv/bin/activate\n{employment}", clone, PREFECT_HOME=str(clone / ".perennial" / "prefect"))
 
 

@@ -1,8 +1,8 @@
 """Walking in time: each model predicts the next period of a real stream before it learns from it.
 
 Every stream is thinned to the same number of rows. The first period is a quarter of them, and a model from scratch
-learns it; the others are cut into periods of equal length. All arms start with that model, go on from their own last one,
-and are compared over the periods after the first retraining. Sums are over seeds first, then over streams.
+learns it; the others are cut into periods of equal length. All arms start with that model, go on from their own last
+one, and are compared over the periods after the first retraining. Sums are over seeds first, then over streams.
 
 - `static` never trains again. `scratch` learns the rows known so far until the newer half of the newest period costs no
   less, and then all rows for as many epochs as were best: two trainings, and the passes of both. `stopped` is the first

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from models.registry.log import Entry
+from models.reporting.evidence import finite, section
+from models.reporting.wording import counted, duration
 
 SMALLEST_IMPROVEMENT = 0.0005  # below it the two losses are called the same
 NAMES = {
@@ -97,6 +99,22 @@ class Year:
         """How often the gate gave each answer."""
         counts = [(name, self.count(kind)) for kind, name in NAMES.items()]
         return ", ".join(f"{count} {kind}" for kind, count in counts if count) + "."
+
+    @property
+    def spent(self) -> str:
+        """What all trainings took, and each promotion; empty where the log does not say."""
+        found = [section(entry.evidence, "cost_with_trials") for entry in self.entries if entry.kind == "registered"]
+        costs = [cost for cost in found if cost]
+        if not costs:
+            return ""
+        seconds = sum(finite(cost, "device_seconds") or 0.0 for cost in costs)
+        money = [finite(cost, "money") for cost in costs]
+        priced = [each for each in money if each is not None]
+        said = f"{counted(len(costs), 'trainings')} took {duration(seconds)} of device time"
+        if len(priced) == len(costs):
+            said += f" and {sum(priced):,.3g} {costs[-1].get('currency', '')}".rstrip()
+        promoted = self.count("promoted")
+        return f"{said}, {duration(seconds / promoted)} for each promotion." if promoted else f"{said}."
 
     def count(self, kind: str) -> int:
         """Entries of one kind."""

@@ -178,7 +178,8 @@ def test_several_mistakes_are_told_at_once(write: Write) -> None:
 
 
 def test_overrides_change_a_value_or_add_it(write: Write) -> None:
-    overrides = ("gate.alpha=0.01", "training.arms=[{recipe: finetune, epochs: 7}]", "storage=elsewhere", "training.learning_rate=1e-4")
+    arms = "training.arms=[{recipe: finetune, epochs: 7}]"
+    overrides = ("gate.alpha=0.01", arms, "storage=elsewhere", "training.learning_rate=1e-4")
     path = write("training.network.class_path", "models.networks.tabm.TabM")
     project = load(path, (*overrides, "data.categories=[carrier, origin]", "training.network.init_args.width=8"))
     assert project.training.network.init_args == {"width": 8}

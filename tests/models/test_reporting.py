@@ -27,6 +27,7 @@ from models.reporting.forest import primary
 from models.reporting.pages import decision_file, decision_page, year_page
 from models.reporting.panels import guardrails, slices
 from models.reporting.records import decision_json, decision_markdown
+from models.reporting.wording import duration
 from models.reporting.wording import period as dates
 from models.reporting.year import Loss, Period, Year
 
@@ -433,6 +434,17 @@ def test_the_year_page_says_what_is_missing(page: str) -> None:
     assert_says_what_is_missing(reader)
     assert reader.texts.count("no labels") == 2 * 3  # three columns, each as aria-label and as title
     assert "not estimated" in reader.texts
+
+
+def test_the_year_says_what_all_trainings_took(year: Year) -> None:
+    assert year.spent == ""
+    trained = [replace(first_promotion(), kind="registered", evidence={"cost_with_trials": COST}) for _ in range(2)]
+    paid = replace(year, entries=(*year.entries, *trained))
+    promoted = year.count("promoted")
+    assert promoted
+    each = duration(768 / promoted)
+    assert paid.spent == f"2 trainings took 12 min 48 s of device time and 0.534 EUR, {each} for each promotion."
+    assert paid.spent in Reader(year_page(paid)).text
 
 
 def test_the_year_page_is_accessible(page: str) -> None:
