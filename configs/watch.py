@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from configs.component import resolve
+from configs.gate import Place, Task
 from configs.section import Count, Days, Level, Names, Positive, Probability, Section, Share
 from configs.triggers import TriggerRef
 
 NAMES_IN = "models.monitoring.business.names_in"  # by its path: configs import no models
+HARM_OF_SECOND: dict[Task, str] = {"binary": "harm_auc", "multiclass": "harm_accuracy", "regression": "harm"}
 
 
 class Quality(Section):
@@ -31,6 +34,9 @@ class Quality(Section):
     )
     label_rate_ratio: Annotated[float, Field(gt=1, strict=False)] | None = Field(
         None, description="share of positive labels so many times above or below training; a shift is none by default"
+    )
+    new_class_share: Share = Field(
+        0.5, description="multiclass: share of labels of a class that the champion does not know; less is reported"
     )
     label_noise: Share | None = Field(
         None, description="estimated share of flipped labels; only reported by default: a new concept looks the same"
@@ -92,8 +98,13 @@ class Watch(Section):
         0.6, description="AUC of telling new rows from the reference, below which they are alike as a whole"
     )
     min_mature_share: Share = Field(0.5, description="share of labels that must have arrived among those due")
-    harm: Positive = Field(0.02, description="rise of log loss (nats) over the reference that is harm")
-    harm_auc: Positive = Field(0.02, description="fall of AUC below the reference that is harm")
+    harm: Positive = Field(
+        0.02,
+        description="rise of the loss over the reference that is harm: of log loss (nats); of a regression's mean "
+        "absolute error, and of its root mean squared error, in the unit of the label",
+    )
+    harm_auc: Positive = Field(0.02, description="binary: fall of AUC below the reference that is harm")
+    harm_accuracy: Positive = Field(0.02, description="multiclass: fall of accuracy below the reference that is harm")
     false_alarms: Level = Field(
         0.05, description="false alarms a year that are accepted, over all series together and however often one looks"
     )
@@ -103,6 +114,24 @@ class Watch(Section):
     triggers: Annotated[tuple[TriggerRef, ...], Field(strict=False)] = Field(
         (TriggerRef(trigger="harm"),), description="a retrain is wanted when any of them has a reason"
     )
+
+    def harm_second(self, task: Task) -> float:
+        """How much worse the second metric of such a label may become: AUC, accuracy, or root mean squared error."""
+        found: float = getattr(self, HARM_OF_SECOND[task])
+        return found
+
+    def why_not(self, task: Task) -> Iterator[tuple[Place, object, str]]:
+        """What means nothing for labels of this kind, or is missing: where it stands, its value, and why."""
+        if task == "regression" and "harm" not in self.model_fields_set:
+            why = "data.task is regression, and nobody else knows what matters of such a number"
+            yield ("harm",), None, f"{why}; set watch.harm to the rise of its mean absolute error that is harm"
+        for of, name in HARM_OF_SECOND.items():
+            if of != task and name != "harm" and getattr(self, name) != type(self).model_fields[name].default:
+                yield (name,), getattr(self, name), f"{name} is only for data.task={of}; leave it out"
+        for name in ("label_rate_ratio", "label_noise"):
+            value = getattr(self.quality, name)
+            if task != "binary" and value is not None:
+                yield ("quality", name), value, f"{name} is only for data.task=binary; leave it out"
 
     @property
     def columns(self) -> Names:

@@ -10,7 +10,7 @@ from models.monitoring.watches import Watched
 from tasks import track
 from tasks.ask import ask_for_labels
 from tasks.observe import keep, observe, recall
-from tasks.publish import publish_watch
+from tasks.publish import publish_watch, tell_if_wanted
 from tasks.report import write_watch
 from tasks.step import moment_of
 from tasks.weigh import weigh
@@ -21,6 +21,7 @@ def watch(project: ProjectRef, as_of: Moment | None = None) -> Watched | None:
     """Diagnose the champion from what it scored lately."""
     as_of = moment_of(as_of)
     if earlier := recall(project, as_of):
+        tell_if_wanted(project, earlier)
         return earlier
     watched = observe(project, as_of)
     if watched is None:
@@ -31,7 +32,9 @@ def watch(project: ProjectRef, as_of: Moment | None = None) -> Watched | None:
             ask_for_labels(project, as_of, watched.champion)
         publish_watch(project, watched)
         write_watch(project, watched)
-    return keep(project, watched)
+    kept = keep(project, watched)
+    tell_if_wanted(project, kept)
+    return kept
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from configs.schema import Project
 from models.data.answers import read_answers
 from models.data.contract import Columns, days
 from models.data.given_labels import Taken
-from models.data.predictions import SCORE, with_scores
+from models.data.predictions import with_scores
+from models.data.scores import Scores, scores_in
 from models.monitoring.estimation.domain import fit_domain
+from models.monitoring.estimation.errors import expected_errors
 from models.monitoring.labelling import as_if_even, was_selected, worth_labelling
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
@@ -31,11 +33,16 @@ FEWEST_ROWS = 50  # on either side, for a classifier to learn what is new
 def ask_for_labels(project: Project, as_of: datetime, champion: VersionId) -> Path | None:
     """List the rows of the watch window that are worth a label, as CSV and Parquet. None when none is without one.
 
+    Nobody is asked for a class or a number: which rows would teach most is known for labels of 0 and 1 alone.
+
     Args:
         project: who asks.
         as_of: the moment of the look; a list that was made for it before stays.
         champion: whose scores are looked at.
     """
+    if project.data.task != "binary":
+        logger.info("nobody is asked for labels: data.task=%s, and only a binary label is asked for", project.data.task)
+        return None
     given = given_labels_of(project)
     if earlier := given.asked(as_of):
         return earlier
@@ -43,14 +50,16 @@ def ask_for_labels(project: Project, as_of: datetime, champion: VersionId) -> Pa
     rows = _open_rows(project, registry, columns, as_of, champion)
     if rows.empty:
         return None
+    version = load_version(registry, champion)
     listed = worth_labelling(
         rows,
-        rows[SCORE].to_numpy(),
+        Scores(*scores_in(rows)),
         _other_scores(registry, columns, rows, as_of, champion),
-        _shift_chances(load_version(registry, champion), columns, rows),
+        _shift_chances(version, columns, rows),
         project.watch.asking.rows,
         project.watch.asking.random_share,
         columns,
+        _expected_errors(version, columns, rows),
     )
     path = given.ask(as_of, listed, listed[columns.id], was_selected(listed))
     logger.info("%s rows worth a label: %s", f"{len(listed):,}", path)
@@ -66,6 +75,10 @@ def take_labels(project: Project, file: Path, arrived: datetime) -> Taken:
         file: CSV or Parquet with columns named after data.id and data.label; others are passed over.
         arrived: from here on they are known.
     """
+    if project.data.task != "binary":
+        raise ValueError(
+            f"labels from a file are 0 or 1, and data.task={project.data.task}; put the labels into the source instead"
+        )
     if not file.is_file():
         raise ValueError(f"file={str(file)!r} does not exist; name a CSV or Parquet of ids and labels")
     answers = read_answers(str(file), file.read_bytes(), project.data.id, project.data.label)
@@ -91,7 +104,7 @@ def _open_rows(
 
 def _other_scores(
     registry: Registry, columns: Columns, rows: pd.DataFrame, as_of: datetime, champion: VersionId
-) -> np.ndarray | None:
+) -> Scores | None:
     """Scores of the newest version of that moment beside the champion, if there is one that takes the same columns."""
     registered = (
         VersionId(entry.version)
@@ -107,8 +120,25 @@ def _other_scores(
         logger.warning("%s is not compared with the champion: %s", newest, error)
         return None
     encoder = version.model.encoder
-    fits = set(encoder.numbers) <= set(columns.numbers) and set(encoder.categories) <= set(columns.categories)
-    return version.model.predict(rows) if fits else None
+    fits = set(encoder.numbers) <= set(columns.measured) and set(encoder.categories) <= set(columns.categories)
+    target = version.model.target
+    return Scores(version.model.predict(rows), target.classes) if fits and target.task == columns.task else None
+
+
+def _expected_errors(champion: Version, columns: Columns, rows: pd.DataFrame) -> np.ndarray | None:
+    """How far off the champion is likely to be, as a share of the largest; None of classes."""
+    if columns.task != "regression":
+        return None
+    reference = pd.read_parquet(io.BytesIO(champion.extras["reference.parquet"]))
+    reference = reference[reference[columns.label].notna()].reset_index(drop=True)
+    if len(reference) < FEWEST_ROWS:
+        return np.zeros(len(rows))
+    predictions, encoder = scores_in(reference)[0], champion.model.encoder
+    errors = np.abs(reference[columns.label].to_numpy() - predictions)
+    numbers = [name for name in encoder.numbers if name in columns.measured]
+    categories = [name for name in encoder.categories if name in columns.categories]
+    found = expected_errors(reference, errors, predictions, rows, scores_in(rows)[0], numbers, categories)
+    return found / (found.max() or 1.0)
 
 
 def _shift_chances(champion: Version, columns: Columns, rows: pd.DataFrame) -> np.ndarray | None:
@@ -120,7 +150,7 @@ def _shift_chances(champion: Version, columns: Columns, rows: pd.DataFrame) -> n
     domain = fit_domain(
         reference,
         rows,
-        [name for name in encoder.numbers if name in columns.numbers],
+        [name for name in encoder.numbers if name in columns.measured],
         [name for name in encoder.categories if name in columns.categories],
         days(reference[columns.time], columns.timezone),
         days(rows[columns.time], columns.timezone),

@@ -45,4 +45,4 @@ def fetch(
 
 def given_labels_of(project: Project) -> GivenLabels:
     """What people were asked, and the labels that they gave."""
-    return GivenLabels(Storage(project.storage), project.name)
+    return GivenLabels(Storage(project.storage), project.name, project.data.task)

@@ -12,7 +12,7 @@ from configs.schema import Project
 from models.data.contract import Columns, require_rows
 from models.data.snapshots import Snapshot
 from models.data.windows import between, plan_windows
-from models.monitoring.quality import Expectations, QualityCheck, check_days, profile_days
+from models.monitoring.quality import Expectations, QualityCheck, check_days, check_label_values, profile_days
 from models.monitoring.view import A_WEEK, BEFORE, local_days
 from models.registry.registry import Registry
 from models.registry.versions import VersionId
@@ -63,7 +63,12 @@ def inspect(project: Project, snapshot: Snapshot, champion: VersionId | None, as
     profiles = profile_days(frame, expected.layout, columns, start, windows.holdout_end)
     first = local_days(since, windows.holdout_end, columns.timezone)[0].iso
     new, earlier = ([day for day in profiles if (day.day >= first) == is_new] for is_new in (True, False))
-    return [check for check in check_days(new, expected, limits_of(project), earlier) if check.is_broken]
+    limits = limits_of(project)
+    checks = [
+        *check_days(new, expected, limits, earlier),
+        *check_label_values(new, expected, limits, columns.label),
+    ]
+    return [check for check in checks if check.is_broken]
 
 
 def expectations_of(project: Project, snapshot: Snapshot) -> Expectations:

@@ -14,14 +14,17 @@ from models.data.contract import BrokenContract
 from models.data.predictions import Batch, with_scores
 from models.monitoring import diagnosis, quality
 from models.monitoring.business import Business
+from models.monitoring.concept import with_concept
 from models.monitoring.diagnosis import diagnose
 from models.monitoring.evidence import Evidence, Settled
-from models.monitoring.look import look, settle, with_concept
+from models.monitoring.look import look
+from models.monitoring.measures import measures_of
 from models.monitoring.quality import Expectations
 from models.monitoring.view import Champion, Seen, Settings, View, part_of
 from models.monitoring.watches import Watched
+from models.monitoring.without_labels import settle
 from models.registry.registry import Registry
-from models.registry.versions import Version
+from models.registry.versions import Version, VersionId
 from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, registry_of, step
 
@@ -61,7 +64,7 @@ def observe(project: Project, as_of: datetime) -> Watched | None:
         due=as_of - delay,
         by_others=_ids(registry, [batch for batch in batches if batch.version != champion]),
     )
-    last = earlier[-1] if earlier and earlier[-1].champion == champion else None
+    last = _last_of(champion, earlier)
     faulty = frozenset(last.faulty if last else ())
     view = View(champion_of(version), columns_of(project), seen, settings, registry.memo, faulty)
     settled = [*_settled_before(earlier), *_settle(project, registry, earlier, rows, as_of - delay, faulty)][-SETTLED:]
@@ -97,8 +100,9 @@ def settings_of(project: Project) -> Settings:
     watch = project.watch
     return Settings(
         rules=diagnosis.Rules(
+            measures=measures_of(project.data.task, project.data.unit),
             harm=watch.harm,
-            harm_auc=watch.harm_auc,
+            harm_second=watch.harm_second(project.data.task),
             min_labelled_share=watch.min_mature_share,
             mismatch_share=watch.mismatch_share,
             domain_auc=watch.domain_auc,
@@ -139,7 +143,7 @@ def _broken(
 ) -> Watched:
     """The look at rows that cannot even be read."""
     champion = own[-1].version
-    last = earlier[-1] if earlier and earlier[-1].champion == champion else None
+    last = _last_of(champion, earlier)
     evidence = Evidence(quality=(quality.QualityCheck.schema(error),))
     return Watched(
         as_of=as_of,
@@ -192,6 +196,11 @@ def _earlier(registry: Registry, as_of: datetime, since: datetime) -> Iterable[W
             if before.start < since:
                 break
     return reversed(found)
+
+
+def _last_of(champion: VersionId, earlier: Sequence[Watched]) -> Watched | None:
+    """The look before this one, if it was at the same champion."""
+    return earlier[-1] if earlier and earlier[-1].champion == champion else None
 
 
 def _settled_before(earlier: Sequence[Watched]) -> tuple[Settled, ...]:

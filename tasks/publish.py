@@ -56,6 +56,15 @@ def publish_watch(project: Project, watched: Watched) -> None:
         description=f"**{diagnosis.verdict}** as of {watched.as_of:%Y-%m-%d}: {diagnosis.reason} {diagnosis.action}",
     )
     _tell(project, watched, f"{_subject()}.{diagnosis.verdict}")
+
+
+@step
+def tell_if_wanted(project: Project, watched: Watched) -> None:
+    """The event that starts a retrain, if the look wants one; the record of the look must be there by then.
+
+    It is told again when the look is recalled, for a run that was killed may not have told it: an attempt is known by
+    its moment, and two events for it are one.
+    """
     if watched.wanted:
         _tell(project, watched, f"{_subject('retrain')}.wanted")
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from configs.schema import Project
 from models.monitoring.daily import LABELLED_ROWS
+from models.monitoring.measures import Measures, measures_of
 from models.monitoring.triggers.compound import AnyOf
 from models.monitoring.triggers.situation import Look, Situation
 from models.monitoring.watches import Watched
@@ -35,7 +36,8 @@ def situation_of(project: Project, watched: Watched) -> Situation:
     registry = registry_of(project)
     state = registry.log.read()
     looks = [*_looks_before(registry, watched), watched][-LOOKS:]
-    shown = tuple(map(_look, looks))
+    measures = measures_of(project.data.task)
+    shown = tuple(_look(look, measures) for look in looks)
     days = max((watched.as_of - watched.start) / ONE_DAY, 1e-9)
     return Situation(
         as_of=watched.as_of,
@@ -67,11 +69,11 @@ def _looks_before(registry: Registry, watched: Watched) -> list[Watched]:
     return list(itertools.islice(same, LOOKS))[::-1]
 
 
-def _look(watched: Watched) -> Look:
+def _look(watched: Watched, measures: Measures) -> Look:
     evidence = watched.evidence
     values = {series.name: series.last for series in watched.series}
     values |= {f"estimated_{each.metric}": each.value for each in reversed(evidence.estimates)}  # the first one counts
-    loss = evidence.realised.of("log_loss") if evidence.realised else None
+    loss = evidence.realised.of(measures.loss.name) if evidence.realised else None
     rows = watched.named(LABELLED_ROWS)
     return Look(
         as_of=watched.as_of,
@@ -88,4 +90,6 @@ def _names(project: Project, looks: list[Watched]) -> set[str]:
     seen = {series.name for look in looks for series in look.series}
     columns = {f"drift.{name}" for name in project.data.features}
     business = {each.name for each in project.watch.business}
-    return {"auc", "log_loss", LABELLED_ROWS, "estimated_auc", "estimated_log_loss"} | columns | business | seen
+    metrics = {metric.name for metric in measures_of(project.data.task).watched}
+    estimated = {f"estimated_{name}" for name in metrics}
+    return {LABELLED_ROWS} | metrics | estimated | columns | business | seen

@@ -313,7 +313,8 @@ def _autocorrelation(values: np.ndarray, num_reference: int, parts: _Parts) -> n
     """Lag-1 autocorrelation about the two means for every start, cautiously high; from 0 to 0.99.
 
     Two fitted means lower it by (2 + 6 r) / n on average (Marriott & Pope 1954), which is given back, and half a
-    standard error sqrt((1 - r^2) / n) is added: a whole one hid one change in ten, none at all let AR(1) alarm.
+    standard error sqrt((1 - r^2) / n) is added. With a whole one, a half and none .708, .75 and .812 of 48 changes of
+    concept were found; quiet series that remember were played with the half alone.
     """
     starts = np.arange(num_reference, len(values))
     num_values, total = len(values), values.sum()

@@ -7,16 +7,15 @@ from functools import partial
 
 import numpy as np
 
-from models.evaluation.metrics import catalogue
+from models.evaluation.metrics.metric import Metric
 from models.monitoring.business import daily
-from models.monitoring.performance import Judged, by_day
+from models.monitoring.measures import Measures
+from models.monitoring.performance import FEWEST_SLICE_ROWS, Judged, by_day
 from models.monitoring.quality import Expectations, Profile, distance
 from models.monitoring.series import Series
 from models.monitoring.view import Part, View
 
-LOSS, AREA = catalogue.metric("log_loss"), catalogue.metric("auc")
 LABELLED_ROWS = "labelled_rows"
-FEWEST_SLICE_ROWS = 200  # of the reference: a smaller slice has no series, and takes nothing of the others' budget
 PERFORMANCE_SHARE = 0.8  # of the budget of false alarms; input columns have the rest, and start nothing
 
 
@@ -31,9 +30,12 @@ def watched_series(view: View, profiles: Sequence[Profile], earlier: Sequence[Se
 
 
 def _performance(view: View) -> list[Series]:
-    """Log loss and AUC of all rows, log loss of each slice that the reference has, and the rows that there were."""
+    """Both metrics of all rows, the loss of each slice that the reference has, and the rows that there were.
+
+    A slice that is too small has no series, and takes nothing of the others' budget.
+    """
     slices = {name: rows for name, rows in view.slices(view.reference).items() if rows.sum() >= FEWEST_SLICE_ROWS}
-    before, now = _values(view.reference.judged, slices), _by_whole_day(view)
+    before, now = _values(view.measures, view.reference.judged, slices), _by_whole_day(view)
     counted = Series(LABELLED_ROWS, "labelled rows a day", "both", 0.0, 0.0, ())
     series = [
         *(_of_metric(view, name, tuple(values.values()), len(before)) for name, values in before.items()),
@@ -43,15 +45,21 @@ def _performance(view: View) -> list[Series]:
 
 
 def _of_metric(view: View, name: str, reference: tuple[float, ...], num_series: int) -> Series:
-    rules, is_area = view.settings.rules, name == "auc"
+    metric, scope = _metric_of(view.measures, name)
     return Series(
         name=name,
-        label="AUC" if is_area else f"log loss (nats){_scope(name)}",
-        direction="down" if is_area else "up",
+        label=f"{metric.label} of {scope}" if scope else metric.label,
+        direction="down" if metric.better == "higher" else "up",
         share=PERFORMANCE_SHARE / num_series,
-        worth=rules.harm_auc if is_area else rules.harm,
+        worth=view.settings.rules.worth(metric.name),
         reference=reference,
     )
+
+
+def _metric_of(measures: Measures, name: str) -> tuple[Metric, str]:
+    """The metric of a series, and the slice that it is of."""
+    head, _, scope = name.partition(".")
+    return measures.second if head == measures.second.name else measures.loss, scope
 
 
 def _by_whole_day(view: View) -> dict[str, dict[str, float]]:
@@ -77,15 +85,16 @@ def _values_of_one_day(view: View, part: Part, rows: slice) -> dict[str, float]:
     mask = np.zeros(len(part.frame), dtype=bool)
     mask[rows] = True
     only = part.only(mask)
-    values = _values(only.judged, view.slices(only))
+    values = _values(view.measures, only.judged, view.slices(only))
     found = {name: value for name, of_day in values.items() for value in of_day.values()}
     return found | {LABELLED_ROWS: float(len(only.frame))}
 
 
-def _values(judged: Judged, slices: Mapping[str, np.ndarray]) -> dict[str, dict[int, float]]:
+def _values(measures: Measures, judged: Judged, slices: Mapping[str, np.ndarray]) -> dict[str, dict[int, float]]:
     """For each series of performance its value on each day."""
-    found = {"log_loss": by_day(LOSS, judged), "auc": by_day(AREA, judged)}
-    found |= {f"log_loss.{name}": by_day(LOSS, judged.take(rows)) for name, rows in slices.items()}
+    loss = measures.loss
+    found = {metric.name: by_day(metric, judged) for metric in measures.watched}
+    found |= {f"{loss.name}.{name}": by_day(loss, judged.take(rows)) for name, rows in slices.items()}
     return {name: values for name, values in found.items() if values}
 
 
@@ -130,8 +139,3 @@ def _business(view: View) -> list[Series]:
         series = Series(business.name, business.name, "both", 0.0, 0.0, reference)
         found.append(series.extended({whole[day]: value for day, value in values.items() if day in whole}))
     return found
-
-
-def _scope(name: str) -> str:
-    scope = name.removeprefix("log_loss").removeprefix(".")
-    return f" of {scope}" if scope else ""

@@ -8,7 +8,9 @@ from typing import Literal
 
 from models.monitoring.estimation.estimate import Estimate
 from models.monitoring.evidence import Evidence, SeriesAlarm
+from models.monitoring.measures import BINARY, Measures
 from models.monitoring.performance import Change
+from models.monitoring.quality import NEW_CLASS
 
 Verdict = Literal[
     "healthy", "benign_shift", "harmful_shift", "concept_change", "broken_feed", "serving_fault", "labels_needed"
@@ -29,20 +31,26 @@ class Rules:
     """What counts, in plain numbers.
 
     Attributes:
-        harm: rise of log loss that matters, in nats.
-        harm_auc: fall of AUC that matters.
+        measures: what is measured of the label.
+        harm: rise of the loss that matters, in its unit: nats of log loss, or the unit of the label.
+        harm_second: change for the worse that matters of the second metric: AUC, accuracy, or root mean squared error.
         min_labelled_share: share of due labels that must have arrived.
         mismatch_share: share of logged scores that need not be reproduced.
         domain_auc: AUC of telling new rows from the reference, from which they are another population.
         false_alarms: a year, that all series together may raise.
     """
 
+    measures: Measures = BINARY
     harm: float = 0.02
-    harm_auc: float = 0.02
+    harm_second: float = 0.02
     min_labelled_share: float = 0.5
     mismatch_share: float = 0.01
     domain_auc: float = 0.6
     false_alarms: float = 0.05
+
+    def worth(self, metric: str) -> float:
+        """The smallest change for the worse of one of the two watched metrics that matters."""
+        return self.harm_second if metric == self.measures.second.name else self.harm
 
 
 @dataclass(frozen=True)
@@ -117,10 +125,10 @@ def _harm(evidence: Evidence, rules: Rules) -> Diagnosis | None:
     if not harmed:
         return None
     change, sure = _few([alarm.sentence for alarm in harmed]), _sure_of(harmed[0], rules)
-    worst = "auc" if harmed[0].series == "auc" else "log_loss"
+    worst = harmed[0].series.partition(".")[0]
     cost = next((each for each in evidence.concept if each.metric == worst), None)
-    name = "AUC" if worst == "auc" else "log loss"
-    part = f"; of that {cost.value:+.3f} in {name} is the change of concept" if cost else ""
+    part = f"; of that {cost.value:+.3f} in {rules.measures.words(worst)} is the change of concept" if cost else ""
+    part += _new_class(evidence, "; ")
     if moved := _movement(evidence, rules):
         return Diagnosis(
             "harmful_shift", f"The champion got worse and its inputs moved: {change}; {moved}{part}.", sure
@@ -138,27 +146,32 @@ def _early_warning(evidence: Evidence, rules: Rules) -> Diagnosis | None:
     first = heard[0]
     return Diagnosis(
         "labels_needed",
-        f"{first.metric.replace('_', ' ')} is estimated at {first.value:.3f} ({first.lower:.3f} to {first.upper:.3f}) "
-        f"on rows without labels, where it was {first.reference:.3f}, and {_known(evidence)}.",
+        f"{rules.measures.words(first.metric)} is estimated at {first.value:.3f} ({first.lower:.3f} to "
+        f"{first.upper:.3f}) on rows without labels, where it was {first.reference:.3f}, and "
+        f"{_known(evidence, rules)}.",
         "An estimate without labels is a warning and no proof: it cannot see a change of concept.",
     )
 
 
 def _warns(estimate: Estimate, rules: Rules) -> bool:
     """Whether the whole interval lies beyond the harm that matters."""
-    if estimate.metric == "auc":
-        return estimate.upper < estimate.reference - rules.harm_auc
-    return estimate.metric == "log_loss" and estimate.lower > estimate.reference + rules.harm
+    metric = next((each for each in rules.measures.watched if each.name == estimate.metric), None)
+    if metric is None:
+        return False
+    worth = rules.worth(metric.name)
+    if metric.better == "higher":
+        return estimate.upper < estimate.reference - worth
+    return estimate.lower > estimate.reference + worth
 
 
 def _no_harm(evidence: Evidence, rules: Rules) -> Diagnosis:
     worse, moved = _worse(evidence, rules), _movement(evidence, rules)
-    known = _told(worse) if worse else _known(evidence)
-    sure = (
-        f"Harm that matters is not shown; {_span(evidence)}" if evidence.realised else "Without labels, nobody knows."
-    )
+    known = _told(worse, rules) if worse else _known(evidence, rules)
+    span = _span(evidence, rules)
+    sure = f"Harm that matters is not shown; {span}" if evidence.realised else "Without labels, nobody knows."
     if worse:  # days differ: a stormy fortnight is worse than the reference, and says nothing of the next
         known += ", which days that differ so much can come to by chance"
+    known += _new_class(evidence, ", and ")
     if moved:
         how = "without harm" if evidence.realised and not worse else "and no harm is shown yet"
         return Diagnosis("benign_shift", f"Inputs moved {how}: {moved}; {known}.", sure)
@@ -169,29 +182,36 @@ def _worse(evidence: Evidence, rules: Rules) -> Change | None:
     """A metric that is worse by as much as matters, though no alarm says that this is no chance."""
     if not evidence.realised:
         return None
-    worth = (("log_loss", rules.harm), ("auc", rules.harm_auc))
-    found = [(evidence.realised.of(name), least) for name, least in worth]
+    found = [(evidence.realised.of(each.name), rules.worth(each.name)) for each in rules.measures.watched]
     return next((change for change, least in found if change and change.worse >= least), None)
 
 
-def _known(evidence: Evidence) -> str:
+def _new_class(evidence: Evidence, before: str) -> str:
+    """That the world has a class that the champion does not know, in words; empty if it has not."""
+    found = next((each for each in evidence.quality if each.name == NEW_CLASS and each.found > 0), None)
+    return f"{before}the label has a new class {found.note} in {100 * found.found:.2g} % of the rows" if found else ""
+
+
+def _known(evidence: Evidence, rules: Rules) -> str:
     """What labels have shown, in words."""
-    loss = evidence.realised.of("log_loss") if evidence.realised else None
-    return _told(loss) if loss else "no labels are known of the days that are due"
+    loss = evidence.realised.of(rules.measures.loss.name) if evidence.realised else None
+    return _told(loss, rules) if loss else "no labels are known of the days that are due"
 
 
-def _told(change: Change) -> str:
+def _told(change: Change, rules: Rules) -> str:
     """One metric against its reference, in words."""
-    name = "AUC" if change.metric == "auc" else change.metric.replace("_", " ")
+    name = rules.measures.words(change.metric)
     days = f"{change.num_days} day{'s' if change.num_days > 1 else ''} with labels"
     return f"{name} {change.value:.3f} against {change.reference:.3f} at promotion, on {days}"
 
 
-def _span(evidence: Evidence) -> str:
-    loss = evidence.realised.of("log_loss") if evidence.realised else None
+def _span(evidence: Evidence, rules: Rules) -> str:
+    measures = rules.measures
+    loss = evidence.realised.of(measures.loss.name) if evidence.realised else None
     if loss is None or loss.lower is None or loss.upper is None:
         return "too few days are known to say how far off it may be."
-    return f"the rise of log loss is between {loss.lower:+.3f} and {loss.upper:+.3f} nats (95 % interval)."
+    rise, unit = f"{loss.lower:+.3f} and {loss.upper:+.3f}", f" {measures.unit}" if measures.unit else ""
+    return f"the rise of {measures.words(loss.metric)} is between {rise}{unit} (95 % interval)."
 
 
 def _sure_of(alarm: SeriesAlarm, rules: Rules) -> str:

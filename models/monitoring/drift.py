@@ -24,7 +24,7 @@ class ColumnDrift:
         column: its name.
         distance: Jensen-Shannon distance of its values from the reference: 0 is not at all, 1 is no overlap.
         has_moved: whether it lies above the distance that matters.
-        harm: expected rise of log loss if nothing but this column had moved, in nats.
+        harm: expected rise of the loss if nothing but this column had moved, in its unit.
     """
 
     column: str

@@ -10,6 +10,8 @@ import pandas as pd
 from scipy.special import entr
 
 from models.data.contract import Columns
+from models.data.scores import Scores, aligned, union
+from models.evaluation.metrics.metric import Task
 
 RANK, WHY, UNCERTAINTY, DISAGREEMENT, COVERAGE, SCORE = OURS = (
     "rank",
@@ -26,12 +28,13 @@ SMALLEST_COVERAGE = 0.75  # three times as common now as before
 
 def worth_labelling(
     frame: pd.DataFrame,
-    scores: np.ndarray,
-    other_scores: np.ndarray | None,
+    scores: Scores,
+    other_scores: Scores | None,
     shift_chances: np.ndarray | None,
     num_rows: int,
     random_share: float,
     columns: Columns,
+    expected_errors: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The rows without a label that are worth one, best first.
 
@@ -43,26 +46,30 @@ def worth_labelling(
 
     Args:
         frame: rows as `contract.read` gives them; those with a label are left out.
-        scores: the champion's, shape (rows,).
-        other_scores: another model's, shape (rows,); None where there is none.
+        scores: the champion's.
+        other_scores: another model's; None where there is none.
         shift_chances: of being a row of the new population, both being as large (`as_if_even`), shape (rows,); NaN
             where it is not known, and None where it is for no row.
         num_rows: length of the list, if there are as many rows.
         random_share: of the list, drawn by chance. The lot of a row rests on its id alone: the same rows, whatever
             their order, give the same list.
         columns: what the columns of `frame` mean.
+        expected_errors: of a number, how far off the champion is likely to be on each row, in [0, 1], shape (rows,);
+            None of classes, whose probabilities say it.
 
     Returns:
-        One row each with its rank from 1 on, id, event time, the reason, three scores in [0, 1] (NaN where not known),
-        the champion's score, the features, and an empty label. Where a column of `frame` has one of our names
-        (`OURS`), ours begins with two underscores.
+        One row each with its rank from 1 on, id, event time, the reason, three measures in [0, 1] (NaN where not
+        known), the champion's score (of several classes the most likely one), the features, and an empty label. Where a
+        column of `frame` has one of our names (`OURS`), ours begins with two underscores.
     """
     measures = pd.DataFrame(
         {
-            UNCERTAINTY: uncertainty(scores),
-            DISAGREEMENT: np.nan if other_scores is None else np.abs(scores - other_scores),
+            UNCERTAINTY: uncertainty(scores.values) if expected_errors is None else expected_errors,
+            DISAGREEMENT: np.nan if other_scores is None else disagreement(scores, other_scores, columns.task),
             COVERAGE: np.nan if shift_chances is None else shift_chances,
-            SCORE: scores,
+            SCORE: np.array(scores.classes, dtype=object)[scores.values.argmax(axis=1)]
+            if scores.classes
+            else scores.values,
         },
         index=frame.index,
     )
@@ -80,12 +87,33 @@ def worth_labelling(
 
 
 def uncertainty(scores: np.ndarray) -> np.ndarray:
-    """Binary entropy of each score in bits, shape (rows,): 1 at one half, 0 for what is certain.
+    """Entropy of each row's probabilities as a share of the largest, shape (rows,): 1 where nothing is known, 0 if all.
+
+    Args:
+        scores: the probability of 1, shape (rows,), or of each class, shape (rows, classes).
 
     >>> [float(value) for value in uncertainty(np.array([0.5, 1.0, 0.11])).round(3)]
     [1.0, 0.0, 0.5]
     """
-    return (entr(scores) + entr(1 - scores)) / np.log(2)
+    chances = scores if scores.ndim == 2 else np.column_stack((scores, 1 - scores))
+    return np.asarray(entr(chances).sum(axis=1) / np.log(chances.shape[1]))
+
+
+def disagreement(scores: Scores, others: Scores, task: Task) -> np.ndarray:
+    """How far two models are apart on each row, shape (rows,), in [0, 1].
+
+    Of probabilities the total variation: half the sum of absolute differences over classes. Of numbers the difference,
+    as a share of the 10th to the 90th percentile of the first model's, and 1 from there on.
+    """
+    if task == "multiclass":
+        known = union(scores.classes, others.classes)
+        first, second = (aligned(each.values, each.classes, known) for each in (scores, others))
+        return np.asarray(np.abs(first - second).sum(axis=1) / 2)
+    apart = np.abs(scores.values - others.values)
+    if task == "binary" or not len(apart):
+        return apart
+    low, high = np.quantile(scores.values, [0.1, 0.9])
+    return np.asarray(np.minimum(apart / ((high - low) or 1.0), 1.0))
 
 
 def as_if_even(chances: np.ndarray, num_reference: int, num_current: int) -> np.ndarray:
@@ -146,7 +174,7 @@ def spread_out(frame: pd.DataFrame, columns: Columns, worth: np.ndarray, num: in
     the 99th percentile so that no outlier stretches it, or of 1 where texts differ or one is missing. Ranks would be
     no use: a crowd of copies would fill them.
     """
-    points = _points(frame, columns.numbers, columns.categories)
+    points = _points(frame, columns.measured, columns.categories)
     gaps = np.full(len(points), np.inf)
     picked = np.empty(min(num, len(points)), dtype=int)
     for turn in range(len(picked)):

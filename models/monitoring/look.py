@@ -7,21 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.data.predictions import SCORE
-from models.evaluation.metrics import catalogue
-from models.evaluation.metrics.metric import Undefined
-from models.evaluation.metrics.proper import log_losses
 from models.monitoring.alarms import detect
 from models.monitoring.daily import watched_series
 from models.monitoring.drift import ColumnDrift, column_drift
-from models.monitoring.estimation.cbpe import cbpe
-from models.monitoring.estimation.domain import fit_domain
-from models.monitoring.estimation.estimate import Estimate
-from models.monitoring.estimation.reverse_concept import NUM_PARTS, ConceptCost, concept_cost
-from models.monitoring.estimation.track_record import Matured, trust, widened
-from models.monitoring.estimation.weighted import weighted
-from models.monitoring.evidence import Evidence, JointDrift, SeriesAlarm, Settled, Trusted
-from models.monitoring.performance import Realised, change
+from models.monitoring.estimation.track_record import widened
+from models.monitoring.evidence import Evidence, SeriesAlarm, Settled
+from models.monitoring.performance import FEWEST_SLICE_ROWS, Realised, change
 from models.monitoring.quality import (
     Profile,
     QualityCheck,
@@ -29,6 +20,8 @@ from models.monitoring.quality import (
     check_days,
     check_label_noise,
     check_label_rate,
+    check_label_values,
+    check_new_classes,
     check_scored,
     check_skew,
     label_noise,
@@ -36,18 +29,13 @@ from models.monitoring.quality import (
 )
 from models.monitoring.replay import Replay
 from models.monitoring.series import Series
-from models.monitoring.view import A_WEEK, BEFORE, Part, View
-from models.monitoring.watches import Watched
+from models.monitoring.view import A_WEEK, BEFORE, View
+from models.monitoring.without_labels import trusted, without_labels
 
-METRICS = tuple(map(catalogue.metric, ("log_loss", "auc", "calibration_error")))
-FEWEST_SLICE_ROWS = 100
-FEWEST_OF_A_CLASS = 10  # in the reference, to calibrate by
 SKEW = "train/serve skew"
 FAULTY = 400  # days that a record remembers
 FEWEST_DAYS = 5  # in the reference of a series that can raise an alarm
 DAYS_A_YEAR = 365.25
-FEWEST_ROWS = 100  # on either side, to expect anything without labels
-ESTIMATED = ("auc", "log_loss")
 
 
 @dataclass(frozen=True)
@@ -81,45 +69,21 @@ def look(
     checks, replay = _quality(view, profiles, further), _replay(view)
     faulty = _faulty(view, checks, replay)
     series = tuple(each.without(faulty) for each in watched_series(view, profiles, earlier))
-    labels, expected = view.due.frame[view.columns.label], _without_labels(view)
-    trusted = [_trusted(each, settled) for each in expected.estimates]
+    labels, expected = view.due.frame[view.columns.label], without_labels(view)
+    trusts = [trusted(each, settled) for each in expected.estimates]
     alarms = tuple(_alarm(each, view.settings.rules.false_alarms) for each in series)
     evidence = Evidence(
         quality=checks,
         replay=replay,
         drift=_drift(view, {alarm.series for alarm in alarms if alarm.is_raised}),
         joint=expected.joint,
-        estimates=tuple(widened(each, of.trust) for each, of in zip(expected.estimates, trusted, strict=True)),
-        trust=tuple(trusted),
+        estimates=tuple(widened(each, of.trust) for each, of in zip(expected.estimates, trusts, strict=True)),
+        trust=tuple(trusts),
         realised=_realised(view),
         alarms=alarms,
         labelled_share=float(labels.notna().mean()) if len(labels) else None,
     )
     return Looked(evidence, series, _sound(profiles, checks), tuple(sorted(faulty)[-FAULTY:]))
-
-
-def settle(look: Watched, part: Part, faulty: Collection[str] = (), min_share: float = 0.5) -> list[Settled]:
-    """What came true of the estimates of an earlier look, on the very rows that they were made for.
-
-    Args:
-        look: the earlier look.
-        part: the rows of its window as its champion scored them, with the labels that have come since.
-        faulty: days that were found to be broken since: nothing can be learned from them.
-        min_share: of the labels that must have come: the error of a handful of rows is not the estimator's.
-    """
-    is_known = part.frame[part.columns.label].notna().to_numpy()
-    if part.is_on(faulty).any() or not len(is_known) or is_known.mean() < min_share:
-        return []
-    truth = part.only(is_known).judged
-    found = []
-    for estimate in look.evidence.estimates:
-        try:
-            realised = catalogue.metric(estimate.metric).measure(truth.sample).value
-        except Undefined:
-            continue
-        matured = Matured.of(estimate, realised)
-        found.append(Settled(look.as_of.isoformat(), estimate.estimator, estimate.metric, matured))
-    return found
 
 
 def _profiles(view: View, sound: Sequence[Profile]) -> list[Profile]:
@@ -158,13 +122,21 @@ def _quality(view: View, profiles: Sequence[Profile], further: Sequence[QualityC
     first = view.newest.span[0].iso if view.newest.span else ""
     of_window = [profile for profile in profiles if profile.day >= first]
     earlier = [profile for profile in profiles if profile.day < first]
-    due = [profile for profile in earlier if profile.day in {day.iso for day in view.due.span}]
+    due_days = {day.iso for day in view.due.span}
+    due = [profile for profile in earlier if profile.day in due_days]
     num_scored = len(view.scored.frame) + int(newest[view.columns.id].isin(view.seen.by_others).sum())
     checks = [
         *check_days(of_window, view.champion.expectations, limits, earlier[-BEFORE.days :], view.seen.until),
         *(check for check in check_label_rate(due, view.champion.expectations, limits) if check.is_broken),
         check_scored(len(newest), num_scored, limits),
         *_label_noise(view),
+        *check_label_values(
+            [profile for profile in profiles if profile.day in due_days],
+            view.champion.expectations,
+            limits,
+            view.columns.label,
+        ),
+        *_new_classes(view),
         *further,
     ]
     if view.logged is not None:
@@ -173,13 +145,22 @@ def _quality(view: View, profiles: Sequence[Profile], further: Sequence[QualityC
 
 
 def _label_noise(view: View) -> list[QualityCheck]:
-    """The share of flipped labels that the surest rows speak for; nothing where no row is sure."""
+    """The share of flipped labels that the surest rows speak for; nothing where no row is sure, and of numbers."""
+    if view.columns.task != "binary":
+        return []
     now, before = view.labelled.judged.sample, view.reference.judged.sample
     try:
         noise = label_noise(now.labels, now.scores, before.labels, before.scores)
     except Unsure:
         return []
     return [check_label_noise(noise, view.settings.limits)]
+
+
+def _new_classes(view: View) -> list[QualityCheck]:
+    """Labels of a class that the champion does not know; nothing of labels that are no text."""
+    due, classes = view.due, view.reference.classes
+    labels = due.frame[view.columns.label]
+    return [check_new_classes(labels, due.days, classes, view.settings.limits)] if classes and len(labels) else []
 
 
 def _faulty(view: View, checks: Sequence[QualityCheck], replay: Replay | None) -> frozenset[str]:
@@ -197,7 +178,8 @@ def _replay(view: View) -> Replay | None:
     logged = view.logged
     if logged is None:
         return None
-    return Replay.of(logged.frame[SCORE].to_numpy(), view.champion.predict(logged.frame), logged.days)
+    scale = view.measures.scale(view.reference.judged.sample)
+    return Replay.of(logged.scores, view.champion.predict(logged.frame), logged.days, scale)
 
 
 def _drift(view: View, raised: Collection[str]) -> tuple[ColumnDrift, ...]:
@@ -212,7 +194,7 @@ def _drift(view: View, raised: Collection[str]) -> tuple[ColumnDrift, ...]:
 
 def _distances(view: View) -> tuple[ColumnDrift, ...]:
     champion, sample = view.champion, view.reference.judged.sample
-    costs, threshold = log_losses(sample.labels, sample.scores), view.settings.drift_distance
+    costs, threshold = view.measures.losses(sample), view.settings.drift_distance
     return tuple(
         column_drift(view.reference.frame, view.newest.frame, champion.numbers, champion.categories, threshold, costs)
     )
@@ -228,88 +210,17 @@ def _realised(view: View) -> Realised | None:
 
 def _measured(view: View) -> Realised:
     now, before = view.labelled.judged, view.reference.judged
-    changes = [change(metric, now, before) for metric in METRICS]
+    watched, further = view.measures.watched, view.measures.further
+    changes = [change(metric, now, before) for metric in (*watched, *further)]
     earlier = view.slices(view.reference)
     for name, rows in view.slices(view.labelled).items():
         if rows.sum() >= FEWEST_SLICE_ROWS and name in earlier and earlier[name].sum() >= FEWEST_SLICE_ROWS:
-            changes += [change(metric, now.take(rows), before.take(earlier[name]), name) for metric in METRICS[:2]]
+            changes += [change(metric, now.take(rows), before.take(earlier[name]), name) for metric in watched]
     return Realised(
         num_rows=len(now.days),
         num_days=now.num_days,
-        positive_share=float(now.sample.labels.mean()),
+        positive_share=float(now.sample.labels.mean()) if view.columns.task == "binary" else None,
         changes=tuple(each for each in changes if each is not None),
-    )
-
-
-@dataclass(frozen=True)
-class WithoutLabels:
-    """What can be said of the newest rows before their labels come."""
-
-    joint: JointDrift | None
-    estimates: tuple[Estimate, ...]
-
-
-def _without_labels(view: View) -> WithoutLabels:
-    """Joint drift and estimates; nothing where there are too few rows to say anything."""
-    labels = view.reference.frame[view.columns.label]
-    if (
-        min(len(view.scored.frame), len(labels)) < FEWEST_ROWS
-        or min(labels.sum(), len(labels) - labels.sum()) < FEWEST_OF_A_CLASS
-    ):
-        return WithoutLabels(None, ())
-    return view.memo.once("expected", view.scored.input_key(), WithoutLabels, lambda: _expected(view))
-
-
-def _expected(view: View) -> WithoutLabels:
-    """One classifier of old against new serves the test of joint drift and the weights of the second estimator."""
-    champion, reference, scored = view.champion, view.reference, view.scored
-    domain = fit_domain(
-        reference.frame,
-        scored.frame,
-        champion.numbers,
-        champion.categories,
-        reference.days,
-        scored.days,
-        jobs=view.settings.jobs,
-    )
-    sample, scores = reference.judged.sample, scored.frame[SCORE].to_numpy()
-    found = (*cbpe(sample, scores, ESTIMATED).values(), *weighted(sample, scores, domain, ESTIMATED).values())
-    return WithoutLabels(JointDrift.of(domain), found)
-
-
-def _trusted(estimate: Estimate, settled: Sequence[Settled]) -> Trusted:
-    """What the past of an estimator says of it."""
-    name = (estimate.estimator, estimate.metric)
-    return Trusted(*name, trust([each.matured for each in settled if (each.estimator, each.metric) == name]))
-
-
-def with_concept(evidence: Evidence, view: View) -> Evidence:
-    """The evidence, with what the change of concept costs on inputs as they were, where there is harm to explain."""
-    return replace(evidence, concept=_concept(view)) if evidence.harmed else evidence
-
-
-def _concept(view: View) -> tuple[ConceptCost, ...]:
-    """Nothing where there are too few days to say."""
-    now, before, champion = view.labelled, view.reference, view.champion
-    if min(now.judged.num_days, before.judged.num_days) < NUM_PARTS:
-        return ()
-    return view.memo.once(
-        "concept",
-        now.key(),
-        tuple[ConceptCost, ...],
-        lambda: tuple(
-            concept_cost(
-                before.frame,
-                before.judged.sample,
-                now.frame,
-                now.judged.sample,
-                champion.numbers,
-                champion.categories,
-                before.days,
-                now.days,
-                jobs=view.settings.jobs,
-            ).values()
-        ),
     )
 
 

@@ -32,7 +32,25 @@ class Memo(Protocol):
     ) -> list[T]: ...
 
 
-class StoredMemo:
+class _Keeping:
+    """What both memos share: `each`, from whether a result is there and `once`."""
+
+    def once(self, name: str, key: str, kind: Any, compute: Callable[[], T]) -> T:
+        raise NotImplementedError
+
+    def has(self, name: str, key: str) -> bool:
+        raise NotImplementedError
+
+    def each(
+        self, name: str, keys: Sequence[str], kind: Any, compute: Callable[[Sequence[int]], Sequence[T]]
+    ) -> list[T]:
+        """A result for each key; `compute` is called at most once, with the places of those that are not there."""
+        missing = [place for place, key in enumerate(keys) if not self.has(name, key)]
+        fresh: dict[int, T] = dict(zip(missing, compute(missing), strict=True)) if missing else {}
+        return [self.once(name, key, kind, partial(fresh.__getitem__, place)) for place, key in enumerate(keys)]
+
+
+class StoredMemo(_Keeping):
     """Results as JSON in a storage, written whole or not at all: `computed/<project>/<name>/<key>.json`."""
 
     def __init__(self, storage: Storage, project: str) -> None:
@@ -47,19 +65,15 @@ class StoredMemo:
             self.storage.create(path, adapter.dump_json(compute()))
             return adapter.validate_json(self.storage.read(path))
 
-    def each(
-        self, name: str, keys: Sequence[str], kind: Any, compute: Callable[[Sequence[int]], Sequence[T]]
-    ) -> list[T]:
-        """A result for each key; `compute` is called at most once, with the places of those that are not stored."""
-        missing = [place for place, key in enumerate(keys) if not self.storage.exists(self._path(name, key))]
-        fresh: dict[int, T] = dict(zip(missing, compute(missing), strict=True)) if missing else {}
-        return [self.once(name, key, kind, partial(fresh.__getitem__, place)) for place, key in enumerate(keys)]
+    def has(self, name: str, key: str) -> bool:
+        """Whether a result is stored."""
+        return self.storage.exists(self._path(name, key))
 
     def _path(self, name: str, key: str) -> str:
         return f"{self.folder}/{name}/{key}.json"
 
 
-class HeldMemo:
+class HeldMemo(_Keeping):
     """Results held in memory, for as long as the memo itself."""
 
     def __init__(self) -> None:
@@ -71,13 +85,9 @@ class HeldMemo:
             self.held[name, key] = compute()
         return self.held[name, key]
 
-    def each(
-        self, name: str, keys: Sequence[str], kind: Any, compute: Callable[[Sequence[int]], Sequence[T]]
-    ) -> list[T]:
-        """A result for each key; `compute` is called at most once, with the places of those that are not held."""
-        missing = [place for place, key in enumerate(keys) if (name, key) not in self.held]
-        fresh: dict[int, T] = dict(zip(missing, compute(missing), strict=True)) if missing else {}
-        return [self.once(name, key, kind, partial(fresh.__getitem__, place)) for place, key in enumerate(keys)]
+    def has(self, name: str, key: str) -> bool:
+        """Whether a result is held."""
+        return (name, key) in self.held
 
 
 class Fingerprints:

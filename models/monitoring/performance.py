@@ -15,6 +15,7 @@ from models.evaluation.metrics.metric import Measured, Metric, Sample, Undefined
 from models.evaluation.spread import GroupedSpread
 
 CONFIDENCE = 0.95
+FEWEST_SLICE_ROWS = 200  # of the reference and of a window: of a smaller slice nothing is measured
 MIN_CLASS_ROWS = 10  # of either class in a day: an AUC of fewer says nothing
 
 
@@ -58,11 +59,11 @@ class Change:
 
 @dataclass(frozen=True)
 class Realised:
-    """What labelled rows say: as a whole, and of each watched slice."""
+    """What labelled rows say: as a whole, and of each watched slice. Only a binary label has a `positive_share`."""
 
     num_rows: int
     num_days: int
-    positive_share: float
+    positive_share: float | None
     changes: tuple[Change, ...]
 
     def of(self, metric: str, scope: str = "all rows") -> Change | None:

@@ -14,7 +14,7 @@ class Series:
     """One value a day of something that is watched.
 
     Attributes:
-        name: as triggers call it: "log_loss", "auc", "drift.temp", "log_loss.origin=JFK", "ctr".
+        name: as triggers call it: "log_loss", "auc", "mae", "drift.temp", "log_loss.origin=JFK", "ctr".
         label: as a person reads it, the unit in brackets.
         direction: in which a change is a warning.
         share: of the yearly budget of false alarms; 0 raises none.

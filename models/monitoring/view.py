@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from models.data.contract import Columns, days
-from models.data.predictions import SCORE
+from models.data.scores import as_sample, scores_in
 from models.data.windows import between
-from models.evaluation.metrics.metric import Sample
 from models.monitoring.business import Business
 from models.monitoring.diagnosis import Rules
+from models.monitoring.measures import Measures
 from models.monitoring.memo import Fingerprints, HeldMemo, Memo
 from models.monitoring.performance import Judged, slices_of
 from models.monitoring.quality import Expectations, Limits
@@ -32,11 +32,11 @@ class Champion:
 
     Attributes:
         id: its version.
-        predict: scores of rows, shape (rows,).
+        predict: scores of rows, shape (rows,), or (rows, classes) of a multiclass label.
         numbers: its number columns.
         categories: its category columns.
         expectations: what the days looked like on which it was trained.
-        reference: rows it was not trained on, with labels and its scores in the column `SCORE`.
+        reference: rows it was not trained on, with labels and its scores as `put_scores` puts them.
     """
 
     id: str
@@ -58,8 +58,8 @@ class Seen:
 
     Attributes:
         rows: of the source from `since` on, in time order; some days more than a window, to compare with.
-        scored: those of them that the champion has scored, with its scores in the column `SCORE`.
-        logged: inputs as they were logged, with the logged scores in `SCORE`; None where none were.
+        scored: those of them that the champion has scored, with its scores.
+        logged: inputs as they were logged, with the logged scores; None where none were.
         since: first moment that was read.
         first: from here on the champion has scored.
         until: end of the newest rows.
@@ -119,6 +119,11 @@ class View:
     settings: Settings
     memo: Memo = field(default_factory=HeldMemo)
     faulty: frozenset[str] = frozenset()
+
+    @property
+    def measures(self) -> Measures:
+        """What is measured of such a label."""
+        return self.settings.rules.measures
 
     @property
     def start(self) -> datetime:
@@ -211,7 +216,18 @@ class Part:
     @property
     def judged(self) -> Judged:
         """Labels, scores and days; for rows with labels and scores."""
-        return Judged(Sample(self.frame[self.columns.label].to_numpy(), self.frame[SCORE].to_numpy()), self.days)
+        labels = self.frame[self.columns.label]
+        return Judged(as_sample(self.columns.task, labels, *scores_in(self.frame)), self.days)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The champion's, shape (rows,), or (rows, classes) of a multiclass label."""
+        return scores_in(self.frame)[0]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Those that the champion knows of a multiclass label."""
+        return scores_in(self.frame)[1]
 
     def key(self, *further: object) -> str:
         """Digest of all rows, the champion and whatever else a result depends on."""
@@ -232,8 +248,8 @@ class Part:
 
     def week_key(self, day: Day, *further: object) -> str:
         """Digest of the rows of a day and of the week before it, and of the labels of the day alone."""
-        labels = self.frame[self.columns.label].to_numpy()[self.rows_of(day)]
-        known = hashlib.sha256(labels.tobytes()).hexdigest()
+        labels = self.frame[self.columns.label].iloc[self.rows_of(day)]
+        known = hashlib.sha256(pd.util.hash_pandas_object(labels, index=False).to_numpy().tobytes()).hexdigest()
         return self.inputs.of(self.rows_since(day.ordinal - A_WEEK.days, day), known, self.champion, day, *further)
 
     def rows_since(self, ordinal: int, day: Day) -> slice:

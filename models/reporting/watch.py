@@ -9,6 +9,7 @@ from functools import cached_property
 from models.monitoring.drift import ColumnDrift
 from models.monitoring.estimation.estimate import Estimate
 from models.monitoring.evidence import Evidence, SeriesAlarm
+from models.monitoring.measures import BINARY, Measures
 from models.monitoring.performance import Change
 from models.monitoring.quality import QualityCheck
 from models.monitoring.watches import Watched
@@ -78,12 +79,13 @@ class Expected:
 
 @dataclass(frozen=True)
 class History:
-    """All looks at the champions of a project, oldest first, and the decisions of its log."""
+    """All looks at the champions of a project, oldest first, the decisions of its log, and what is measured."""
 
     project: str
     label: str
     looks: tuple[Watched, ...]
     entries: tuple[Entry, ...]
+    measures: Measures = BINARY
 
     @property
     def newest(self) -> Watched:

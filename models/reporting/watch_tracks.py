@@ -18,7 +18,7 @@ from models.monitoring.watches import Watched
 from models.reporting.tracks import Group, Point, Spell, Stretch, Track, finite, mean
 
 Found = TypeVar("Found")
-FIRST = ("log_loss", "auc")  # stand above every other metric
+FIRST = ("log_loss", "auc", "accuracy", "mae", "rmse")  # stand above every other metric
 HALF_A_DAY = timedelta(hours=12)
 
 
@@ -28,7 +28,7 @@ def reigns(looks: Sequence[Watched]) -> list[list[Watched]]:
 
 
 def metrics(looks: Sequence[Watched]) -> list[Track]:
-    """A track for each metric of all rows that was measured or estimated, log loss and AUC first."""
+    """A track for each metric of all rows that was measured or estimated, those that are watched first."""
     names = [change.metric for look in looks for change in _changes(look)]
     names += [estimate.metric for look in looks for estimate in look.evidence.estimates]
     names += [series.name for look in looks for series in look.series if series.name in FIRST]
@@ -188,7 +188,7 @@ def _window(look: Watched, name: str, is_higher_better: bool) -> Point | None:
 
 def _middle_of_labels(look: Watched, change: Change) -> datetime:
     """The middle of the newest days with labels, as many as were measured; of the look's own rows if none is known."""
-    series = look.named(change.metric) or look.named("log_loss")
+    series = next(filter(None, map(look.named, (change.metric, *FIRST))), None)
     days = series.days[-max(change.num_days, 1) :] if series else ()
     if not days:
         return _middle(look)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from models.evaluation.metrics import METRICS
 from models.monitoring.evidence import SeriesAlarm
 from models.monitoring.performance import Change
 from models.reporting import wording
@@ -124,4 +125,4 @@ def _years(years: float) -> str:
 
 def metric_words(name: str) -> str:
     """How a metric is called within a sentence."""
-    return {"auc": "AUC"}.get(name, wording.words(name))
+    return METRICS[name].label.partition(" (")[0] if name in METRICS else wording.words(name)

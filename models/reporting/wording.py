@@ -66,12 +66,28 @@ WATCH_TERMS = {
     "drift": "How far the values of an input column have moved. Drift explains; by itself it never starts a retrain.",
     "distance": "Jensen-Shannon distance between old and new values of a column: 0 is no difference, 1 is no overlap.",
     "expected harm": (
-        "By how much log loss should rise if nothing but this column had moved. Below zero, the new rows are easier."
+        "By how much {loss} should rise if nothing but this column had moved. Below zero, the new rows are easier."
     ),
     "slice": "A part of the rows that is watched by itself: one airport, one group of people.",
     "replay": "The champion scores the logged inputs once more. It must give the scores that it gave then.",
 }
+METRIC_TERMS = {
+    "log_loss": ("log loss", TERMS["log loss"]),
+    "auc": ("AUC", TERMS["AUC"]),
+    "accuracy": ("accuracy", "The share of rows whose most likely class was the right one. 1 is perfect."),
+    "mae": (
+        "mean absolute error",
+        "How far the forecast was off on average, in the unit of what is forecast. 0 is perfect, lower is better.",
+    ),
+    "rmse": (
+        "RMSE",
+        "Root of the mean squared error: as the mean absolute error, but large errors weigh more. Lower is better.",
+    ),
+}
 DIRECTIONS = {
+    "accuracy": ", 1 is perfect",
+    "mae": ", lower is better",
+    "rmse": ", lower is better",
     "log_loss": ", lower is better",
     "auc": ", 0.5 is chance and 1 is perfect",
     "calibration_error": ", 0 is perfect",
@@ -79,6 +95,11 @@ DIRECTIONS = {
 }
 ESTIMATORS = {"cbpe": "CBPE", "dle": "DLE", "weighted": "reweighted old rows"}
 TRIGGERS = {"scheduled": "the schedule"}
+
+
+def watch_terms(loss: str) -> dict[str, str]:
+    """What the terms of the watch mean where this is the loss."""
+    return {term: meaning.replace("{loss}", loss) for term, meaning in WATCH_TERMS.items()}
 
 
 def words(name: str) -> str:

@@ -31,6 +31,7 @@ def loaded(tmp_path: Path) -> Loaded:
     def read(task: str, gate: dict[str, Any] | None = None, **data: Any) -> Project:
         values = MINIMAL | {"data": MINIMAL["data"] | {"task": task} | data}
         values |= {"gate": gate} if gate is not None else {}
+        values |= {"watch": {"harm": 1.0}} if task == "regression" else {}
         path = tmp_path / "project.yaml"
         path.write_text(yaml.safe_dump(values))
         return load(path)

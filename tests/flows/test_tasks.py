@@ -32,7 +32,7 @@ GATES = {
     "multiclass": "{min_gain: 0.01, hard_rows: {}, negative_flips: 0.5, slices: [{column: plan, margin: 0.3}]}",
     "regression": (
         "{primary: {metric: rmse}, min_gain: 0.1, anchor_margin: 20, plausible_gain: 50, "
-        "robustness: {margin: 20}, slices: [{column: plan, margin: 20}]}"
+        "robustness: {margin: 20}, slices: [{column: plan, margin: 20}]}\nwatch: {harm: 2.0}"  # euros
     ),
 }
 YAML = """\

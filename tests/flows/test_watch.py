@@ -16,6 +16,7 @@ from flows.watch import watch
 from models.model import Model
 from models.monitoring import daily as daily_module
 from models.monitoring import look as look_module
+from models.monitoring import without_labels as without_labels_module
 from models.monitoring.quality import Profile
 from models.monitoring.watches import Watched, Watches
 from tests import own_project
@@ -135,7 +136,7 @@ def test_a_watch_that_was_killed_is_repeated_and_computes_nothing_twice_but_the_
         watch(own.project, AS_OF)
     before = files(own.folder / ".perennial" / "computed")
     for module, name in [
-        (look_module, "_expected"),
+        (without_labels_module, "_expected"),
         (look_module, "_distances"),
         (look_module, "_measured"),
         (look_module, "profile_days"),
@@ -153,7 +154,7 @@ def test_an_hour_later_only_what_concerns_new_labels_is_computed(
 ) -> None:
     found, later = _watched(own, _fine), AS_OF + timedelta(hours=1)
     for module, name in [
-        (look_module, "_expected"),
+        (without_labels_module, "_expected"),
         (look_module, "_distances"),
         (daily_module, "_values_of_one_day"),
     ]:

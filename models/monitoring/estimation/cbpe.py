@@ -12,7 +12,7 @@ import pandas as pd
 
 from models.evaluation.metrics import Sample
 from models.evaluation.metrics.metric import Undefined
-from models.monitoring.estimation.estimate import Estimate, realised_on, too_few
+from models.monitoring.estimation.estimate import Estimate, realised_on, second_share, too_few
 from models.monitoring.estimation.expected import THRESHOLD, by_class, expected
 from models.monitoring.estimation.rows import spread_rows
 from models.monitoring.nannyml_boundary import nannyml, numpy_seeded
@@ -103,7 +103,7 @@ def _frame(scores: np.ndarray) -> pd.DataFrame:
 
 
 def _note(calibrated: np.ndarray, num_rows: int) -> str:
-    return too_few(float(by_class(calibrated).mean(axis=0).min()) * num_rows, num_rows)
+    return too_few(second_share(by_class(calibrated)) * num_rows, num_rows)
 
 
 def _check(reference: Sample, scores: np.ndarray, metrics: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from scipy import stats
 
 from models.evaluation.metrics import METRICS, Sample
@@ -69,6 +70,14 @@ def realised_on(reference: Sample, metric: str) -> tuple[float, float]:
     """A metric on labelled rows, and its standard error as that of a mean of influence values."""
     measured = METRICS[metric].measure(reference)
     return measured.value, float(measured.influence.std() / math.sqrt(len(measured.influence)))
+
+
+def second_share(chances: np.ndarray) -> float:
+    """Expected share of the second most frequent class; chances have the shape (rows, classes).
+
+    Of two classes that is the rarer one. Of several, a rare one alone takes nothing from the others.
+    """
+    return float(np.sort(chances.mean(axis=0))[-2])
 
 
 def too_few(expected_of_class: float, num_rows: int) -> str:

@@ -10,7 +10,7 @@ from sklearn.isotonic import IsotonicRegression
 from models.evaluation.metrics import METRICS, Sample
 from models.evaluation.metrics.metric import Undefined
 from models.monitoring.estimation.domain import Domain
-from models.monitoring.estimation.estimate import Estimate, realised_on, too_few
+from models.monitoring.estimation.estimate import Estimate, realised_on, second_share, too_few
 from models.monitoring.estimation.expected import EXPECTED, Expected, by_class, expected, masses
 from models.monitoring.estimation.rows import spread_rows
 
@@ -52,7 +52,7 @@ def weighted(
     if not labelled.any(axis=0).all():
         raise ValueError("the reference lacks a class; a weighted estimate needs rows of every class")
     promised = calibrated(labelled, before.scores, used)
-    note = domain.no_overlap or too_few(float(promised.mean(axis=0).min()) * len(scores), len(scores))
+    note = domain.no_overlap or too_few(second_share(promised) * len(scores), len(scores))
     found = {}
     for name in metrics:
         try:

@@ -21,6 +21,7 @@ class Limits:
         gap_ratio: longest time without a row against the longest of training.
         label_rate_ratio: share of positive labels against that of training, either way; None only reports it.
         label_noise: estimated share of flipped labels; None only reports it.
+        new_class_share: labels of a class that the champion does not know.
         skew_share: rows whose logged inputs are not those that the source holds now.
     """
 
@@ -33,6 +34,7 @@ class Limits:
     gap_ratio: float = 3.0
     label_rate_ratio: float | None = None
     label_noise: float | None = None
+    new_class_share: float = 0.5
     skew_share: float = 0.01
 
 

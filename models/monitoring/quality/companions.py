@@ -63,7 +63,7 @@ def best_companion(
 ) -> dict[str, Companion | None]:
     """For each category the companion with the highest Cramer's V on a sample; None when none reaches a tenth."""
     sample = frame.iloc[:: max(1, len(frame) // SAMPLE_ROWS)]
-    candidates = [_number(sample, name) for name in columns.numbers]
+    candidates = [_number(sample, name) for name in columns.measured]
     candidates += [Companion(name, groups=tuple(known[:NUM_GROUPS])) for name, known in values.items() if known]
     candidates.append(Companion(CALENDAR))
     coded = [(companion, companion.codes(sample, columns)) for companion in candidates if companion.num_groups > 2]

@@ -22,7 +22,7 @@ from models.monitoring.quality.histories import (
     number_history,
 )
 from models.monitoring.quality.layout import CategoryLayout, Layout, NumberLayout
-from models.monitoring.quality.profile import Profile
+from models.monitoring.quality.profile import CategoryProfile, NumberProfile, Profile
 from models.monitoring.quality.profiling import profile_days
 
 MAX_DAYS = 60  # of training, the newest: older ones say less of what is ordinary now
@@ -36,6 +36,7 @@ class Expectations:
     layout: Layout
     columns: Mapping[str, ColumnHistory]
     days: DayHistory = field(default_factory=DayHistory)
+    label: ColumnHistory | None = None  # of a number or of several classes
 
     @classmethod
     def learn(cls, frame: pd.DataFrame, columns: Columns, start: datetime, end: datetime) -> Self:
@@ -58,6 +59,7 @@ class Expectations:
                 for name, category in layout.categories.items()
             },
             days=day_history(newest),
+            label=_label_history(newest, layout),
         )
 
     def to_json(self) -> str:
@@ -75,6 +77,7 @@ class Expectations:
             layout=Layout.from_dict(content["layout"]),
             columns={name: ColumnHistory(**_tuples(column)) for name, column in content["columns"].items()},
             days=DayHistory(**content["days"]),
+            label=ColumnHistory(**_tuples(content["label"])) if content.get("label") else None,
         )
 
     @classmethod
@@ -101,6 +104,16 @@ def distance(profiles: Sequence[Profile], expected: Expectations, column: str) -
     if not reference or not profiles:
         return None
     return jensen_shannon(reference, np.sum([bins(day.column(column), layout) for day in profiles], axis=0))
+
+
+def _label_history(days: Sequence[Profile], layout: Layout) -> ColumnHistory | None:
+    labelled = [day for day in days if day.labelled and day.label]
+    if isinstance(layout.label, NumberLayout):
+        return number_history([day.label for day in labelled if isinstance(day.label, NumberProfile)], labelled)
+    if layout.label is None:
+        return None
+    found = [day.label for day in labelled if isinstance(day.label, CategoryProfile)]
+    return category_history(found, labelled, layout.label)
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:

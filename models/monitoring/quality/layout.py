@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from models.data.contract import Columns
+from models.evaluation.metrics.metric import Task
 from models.monitoring.quality.companions import Companion, best_companion
 
 NUM_BINS = 20
@@ -32,6 +33,11 @@ class NumberLayout:
         """Bins of the histogram: below the range, those between the edges, above the range."""
         return len(self.edges) + 1 if self.edges else 0
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` and JSON made of it."""
+        return cls(tuple(content["edges"]), content["low"], content["high"])
+
 
 @dataclass(frozen=True)
 class CategoryLayout:
@@ -41,6 +47,12 @@ class CategoryLayout:
     rare: tuple[str, ...] = ()
     companion: Companion | None = None
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` and JSON made of it."""
+        companion = Companion.from_dict(content["companion"]) if content["companion"] else None
+        return cls(tuple(content["values"]), tuple(content["rare"]), companion)
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -49,6 +61,8 @@ class Layout:
     numbers: Mapping[str, NumberLayout] = field(default_factory=dict)
     categories: Mapping[str, CategoryLayout] = field(default_factory=dict)
     has_binary_label: bool = False
+    uncounted: tuple[str, ...] = ()  # texts and images: only whether rows repeat is seen in them
+    label: NumberLayout | CategoryLayout | None = None  # of a number or of several classes
 
     @classmethod
     def learn(cls, frame: pd.DataFrame, columns: Columns) -> Self:
@@ -57,32 +71,34 @@ class Layout:
         values = {name: _by_frequency(frame[name]) for name in columns.categories}
         companions = best_companion(frame, columns, {name: known[:MAX_VALUES] for name, known in values.items()})
         return cls(
-            numbers={name: _number(frame[name].to_numpy(dtype=float)) for name in columns.numbers},
+            numbers={name: _number(frame[name].to_numpy(dtype=float)) for name in columns.measured},
             categories={
                 name: CategoryLayout(tuple(known[:MAX_VALUES]), tuple(known[MAX_VALUES:]), companions[name])
                 for name, known in values.items()
             },
-            has_binary_label=len(labels) > 0 and bool(labels.isin([0.0, 1.0]).all()),
+            has_binary_label=columns.task == "binary" and len(labels) > 0 and bool(labels.isin([0.0, 1.0]).all()),
+            uncounted=columns.texts + columns.images,
+            label=_label(labels, columns.task),
         )
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Read what `dataclasses.asdict` and JSON made of a layout."""
+        label = content.get("label")
         return cls(
-            numbers={
-                name: NumberLayout(tuple(column["edges"]), column["low"], column["high"])
-                for name, column in content["numbers"].items()
-            },
-            categories={
-                name: CategoryLayout(
-                    tuple(column["values"]),
-                    tuple(column["rare"]),
-                    Companion.from_dict(column["companion"]) if column["companion"] else None,
-                )
-                for name, column in content["categories"].items()
-            },
+            numbers={name: NumberLayout.from_dict(column) for name, column in content["numbers"].items()},
+            categories={name: CategoryLayout.from_dict(column) for name, column in content["categories"].items()},
+            label=None if label is None else (NumberLayout if "edges" in label else CategoryLayout).from_dict(label),
             has_binary_label=content["has_binary_label"],
+            uncounted=tuple(content.get("uncounted", ())),
         )
+
+
+def _label(labels: pd.Series, task: Task) -> NumberLayout | CategoryLayout | None:
+    if task == "multiclass":
+        known = _by_frequency(labels)
+        return CategoryLayout(tuple(known[:MAX_VALUES]), tuple(known[MAX_VALUES:]))
+    return _number(labels.to_numpy(dtype=float)) if task == "regression" else None
 
 
 def _number(values: np.ndarray) -> NumberLayout:

@@ -68,6 +68,7 @@ class Profile:
         positives: of them, those with label 1; None when labels are not 0 and 1.
         repeated, seen, resent: rows that repeat earlier ones (`repeats.Repeats`: exact, seen, in_sequence).
         is_complete: whether the whole day lies in the span that was read.
+        label: the labels of the day, of a number or of several classes; None of a binary label.
     """
 
     day: str
@@ -83,6 +84,7 @@ class Profile:
     is_complete: bool
     numbers: Mapping[str, NumberProfile]
     categories: Mapping[str, CategoryProfile]
+    label: NumberProfile | CategoryProfile | None = None
 
     def column(self, name: str) -> NumberProfile | CategoryProfile:
         """The profile of one column. Raises `KeyError` when the layout did not have it."""
@@ -97,7 +99,10 @@ class Profile:
         """Read what `to_dict` and JSON made of a profile."""
         numbers = {name: NumberProfile(**_tuples(column)) for name, column in content["numbers"].items()}
         categories = {name: CategoryProfile(**_tuples(column)) for name, column in content["categories"].items()}
-        return cls(**(dict(content) | {"numbers": numbers, "categories": categories}))
+        label = content.get("label")
+        if label is not None:
+            label = (NumberProfile if "deciles" in label else CategoryProfile)(**_tuples(label))
+        return cls(**(dict(content) | {"numbers": numbers, "categories": categories, "label": label}))
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:

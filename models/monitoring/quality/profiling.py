@@ -74,7 +74,7 @@ def profile_days(
     Raises:
         ValueError: when a column that training had is gone.
     """
-    gone = [name for name in (*layout.numbers, *layout.categories) if name not in frame.columns]
+    gone = [name for name in (*layout.numbers, *layout.categories, *layout.uncounted) if name not in frame.columns]
     if gone:
         raise ValueError(
             f"rows have no column {', '.join(map(repr, gone))}, which the champion was trained with; "
@@ -102,7 +102,7 @@ def row_hashes(frame: pd.DataFrame, layout: Layout) -> np.ndarray:
     hashes = np.zeros(len(frame), dtype=np.uint64)
     for name in layout.numbers:
         hashes = mix(hashes, pd.util.hash_array(frame[name].to_numpy(dtype=float) + 0.0))  # -0.0 becomes 0.0
-    for name in layout.categories:
+    for name in (*layout.categories, *layout.uncounted):
         codes, uniques = pd.factorize(frame[name])
         hashes = mix(hashes, np.append(pd.util.hash_array(np.asarray(uniques, dtype=object)), np.uint64(0))[codes])
     return hashes
@@ -134,7 +134,7 @@ def _profiles(
     waits: np.ndarray,
     is_complete: list[bool],
 ) -> list[Profile]:
-    labels, ticks = frame[columns.label].to_numpy(dtype=float), _ticks(frame[columns.time])
+    labels, ticks = frame[columns.label], _ticks(frame[columns.time])
     numbers = {
         name: _number(frame[name].to_numpy(dtype=float), number, spread) for name, number in layout.numbers.items()
     }
@@ -145,7 +145,8 @@ def _profiles(
         categories[name] = _category(codes, [str(value) for value in uniques], category, groups, spread)
     gaps = _longest_gaps(waits, spread)
     repeated, seen, resent = (spread.count(marked) for marked in (repeats.exact, repeats.seen, repeats.in_sequence))
-    labelled, positives = spread.count(~np.isnan(labels)), spread.count(labels == 1.0)
+    labelled, positives = spread.count(labels.notna().to_numpy()), spread.count((labels == 1.0).to_numpy())
+    of_label = _of_label(labels, layout, spread)
     return [
         Profile(
             day=(EPOCH + timedelta(days=int(ordinal))).isoformat(),
@@ -161,9 +162,19 @@ def _profiles(
             is_complete=is_complete[i],
             numbers={name: column[i] for name, column in numbers.items()},
             categories={name: column[i] for name, column in categories.items()},
+            label=of_label[i] if of_label else None,
         )
         for i, ordinal in enumerate(spread.ordinals)
     ]
+
+
+def _of_label(labels: pd.Series, layout: Layout, spread: Spread) -> list[NumberProfile] | list[CategoryProfile] | None:
+    if isinstance(layout.label, NumberLayout):
+        return _number(labels.to_numpy(dtype=float), layout.label, spread)
+    if layout.label is None:
+        return None
+    codes, uniques = pd.factorize(labels)
+    return _category(codes, [str(value) for value in uniques], layout.label, None, spread)
 
 
 def _longest_gaps(waits: np.ndarray, spread: Spread) -> np.ndarray:

@@ -90,9 +90,9 @@ CASES: list[tuple[dict[str, object], str, str]] = [
     (
         {"realised": None, "alarms": (), "estimates": (FALLING,)},
         "labels_needed",
-        "auc is estimated at 0.650 (0.630 to 0.670) on rows without labels, where it was 0.750, and no labels",
+        "AUC is estimated at 0.650 (0.630 to 0.670) on rows without labels, where it was 0.750, and no labels",
     ),
-    ({"estimates": (FALLING,)}, "labels_needed", "auc is estimated at 0.650"),
+    ({"estimates": (FALLING,)}, "labels_needed", "AUC is estimated at 0.650"),
     ({"estimates": (replace(FALLING, is_reliable=False),)}, "healthy", "Nothing moved"),
     ({"estimates": (replace(FALLING, upper=0.74),)}, "healthy", "Nothing moved"),
     ({"realised": None, "estimates": ()}, "healthy", "Nothing moved; no labels are known of the days that are due."),

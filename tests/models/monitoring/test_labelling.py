@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.contract import Columns
+from models.data.scores import Scores
+from models.monitoring import labelling
 from models.monitoring.labelling import (
     BY_CHANCE,
     COVERAGE,
@@ -27,11 +29,17 @@ from models.monitoring.labelling import (
     spread_out,
     uncertainty,
     was_selected,
-    worth_labelling,
 )
 
 COLUMNS = Columns(id="id", time="event_time", label="churned", numbers=("age", "usage"), categories=("plan",))
 AGE, AGE_AND_PLAN = replace(COLUMNS, numbers=("age",), categories=()), replace(COLUMNS, numbers=("age",))
+
+
+def worth_labelling(
+    frame: pd.DataFrame, scores: np.ndarray, others: np.ndarray | None, *further: object
+) -> pd.DataFrame:
+    """The list, from plain scores."""
+    return labelling.worth_labelling(frame, Scores(scores), None if others is None else Scores(others), *further)
 
 
 def customers(num_rows: int, seed: int = 0) -> pd.DataFrame:
@@ -248,3 +256,28 @@ def test_uncertainty_is_the_same_on_both_sides_of_one_half(score: float) -> None
     here, there = uncertainty(np.array([score, 1 - score]))
     assert here == pytest.approx(there, abs=1e-9)
     assert 0 <= here <= 1 + 1e-12
+
+
+def test_of_several_classes_the_row_is_uncertain_whose_probabilities_are_alike() -> None:
+    chances = np.array([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+    assert uncertainty(chances).round(3).tolist() == [0.0, 0.631, 1.0]
+
+
+def test_two_models_that_know_different_classes_disagree_where_one_sees_the_new_one() -> None:
+    first = Scores(np.array([[0.5, 0.5], [0.5, 0.5]]), ("a", "b"))
+    second = Scores(np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]]), ("a", "b", "c"))
+    assert labelling.disagreement(first, second, "multiclass").tolist() == [0.0, 1.0]
+
+
+def test_numbers_disagree_in_shares_of_their_spread_whatever_their_unit() -> None:
+    values = np.linspace(0, 100, 11)
+    first = labelling.disagreement(Scores(values), Scores(values + 8), "regression")
+    assert first == pytest.approx(0.1)
+    second = labelling.disagreement(Scores(60 * values), Scores(60 * (values + 8)), "regression")
+    assert second == pytest.approx(first)
+
+
+def test_of_numbers_the_list_begins_with_the_largest_expected_error() -> None:
+    frame, errors = customers(100), np.random.default_rng(3).uniform(size=100)
+    listed = labelling.worth_labelling(frame, Scores(np.zeros(100)), None, None, 5, 0.0, COLUMNS, errors)
+    assert listed["uncertainty"].tolist() == sorted(errors, reverse=True)[:5]

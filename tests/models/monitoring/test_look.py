@@ -13,11 +13,13 @@ import pytest
 from models.data.contract import Columns
 from models.data.predictions import SCORE
 from models.monitoring.business import Business
+from models.monitoring.concept import with_concept
 from models.monitoring.diagnosis import Diagnosis, Rules, diagnose
-from models.monitoring.look import Looked, look, settle, with_concept
+from models.monitoring.look import Looked, look
 from models.monitoring.quality import Expectations, Limits
 from models.monitoring.view import Champion, Seen, Settings, View, part_of
 from models.monitoring.watches import Watched
+from models.monitoring.without_labels import settle
 from models.registry.versions import VersionId
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
