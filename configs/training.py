@@ -129,7 +129,6 @@ class Training(Section):
     side_by_side: Count | None = Field(
         None, description="arms that are tried at the same time; by default one for each free GPU"
     )
-    memory_rows: Count = Field(20_000_000, description="a larger training window is streamed from its snapshot")
     price_an_hour: NotNegative | None = Field(None, description="of one device, for the cost of each promotion")
     currency: str = "USD"
 

@@ -130,7 +130,7 @@ def test_a_search_is_one_more_arm(own: Own, prefect_here: Shell) -> None:
 
 def test_arms_tried_side_by_side_in_processes_come_to_the_same(own: Own, prefect_here: Shell) -> None:
     own.forget_after(SECOND_CHAMPION)
-    bars = "training.arms=[finetune, plain]"  # neither is so far behind that it would be ended early
+    bars = "training.arms=[finetune, {recipe: finetune, ratio: 2.0}]"  # too close for one to be ended early
     one_by_one = retrain(own.having(bars), as_of=AS_OF)
     losses = {trial.arm: trial.loss for trial in own.registry.trials.of(one_by_one.attempt)}
     own.forget_after(SECOND_CHAMPION)

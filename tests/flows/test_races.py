@@ -17,6 +17,7 @@ from models.data.snapshots import Snapshot
 from models.evaluation.budget import Tested, ledger
 from models.registry.log import Entry
 from models.registry.versions import VersionId
+from tasks.choose import choose_arms
 from tasks.decide import Attempt, begin, decide
 from tasks.foresee import Foresight, foresee
 from tasks.ingest import ingest
@@ -121,7 +122,8 @@ def _trained(project: Project, as_of: datetime) -> tuple[Attempt, Snapshot, list
     attempt = begin.fn(project, as_of, "race")
     snapshot = ingest.fn(project, attempt.champion, as_of)
     foresight = foresee.fn(project, snapshot, attempt.champion)
-    return attempt, snapshot, train.fn(project, snapshot, attempt.champion, attempt.id, as_of), foresight
+    [arm] = choose_arms(project, snapshot, attempt.champion, attempt.id)
+    return attempt, snapshot, [train.fn(project, snapshot, attempt.champion, arm, attempt.id, as_of)], foresight
 
 
 def _check_log(own: Own, winner: Entry, loser: Entry) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from flows.replay import replay
 from flows.retrain import retrain
+from tasks.choose import choose_arms
 from tasks.decide import begin, decide
 from tasks.foresee import foresee
 from tasks.ingest import ingest
@@ -48,9 +49,9 @@ def test_a_challenger_is_not_judged_on_its_own_training_rows_when_the_holdout_is
 ) -> None:
     own.add_rows(own_project.later_customers())
     attempt = begin.fn(own.project, AS_OF, "manual")
-    [challenger] = train.fn(
-        own.project, ingest.fn(own.project, attempt.champion, AS_OF), attempt.champion, attempt.id, AS_OF
-    )
+    before = ingest.fn(own.project, attempt.champion, AS_OF)
+    [arm] = choose_arms(own.project, before, attempt.champion, attempt.id)
+    challenger = train.fn(own.project, before, attempt.champion, arm, attempt.id, AS_OF)
     wider = own.having("gate.holdout_days=18")
     snapshot = ingest.fn(wider, attempt.champion, AS_OF)
     entry = decide.fn(wider, attempt, snapshot, [challenger], foresee.fn(wider, snapshot, attempt.champion))
