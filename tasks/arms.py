@@ -68,16 +68,13 @@ class Bench:
 
     project: Project
     frame: pd.DataFrame
-    start: datetime
     parent: Version | None
     work: Path
 
     @classmethod
-    def of(
-        cls, project: Project, registry: Registry, frame: pd.DataFrame, start: datetime, parent: Version | None
-    ) -> Bench:
+    def of(cls, project: Project, registry: Registry, frame: pd.DataFrame, parent: Version | None) -> Bench:
         """With its folder in the project's storage."""
-        return cls(project, frame, start, parent, registry.storage.local_path(f"trainings/{project.name}"))
+        return cls(project, frame, parent, registry.storage.local_path(f"trainings/{project.name}"))
 
     def train(
         self,

@@ -35,7 +35,7 @@ from tasks.side_by_side import side_by_side
 from tasks.step import columns_of, load_version, registry_of, step
 
 logger = logging.getLogger(__name__)
-BEHIND = 1.05  # times the best arm's loss so far, at half its epochs: no arm was seen to make that up
+BEHIND = 1.05  # times the best arm's loss so far, at half its epochs: such an arm is not worth the other half
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def try_out(project: Project, snapshot: Snapshot, champion: VersionId | None, ar
     parent = load_version(registry, champion) if champion else None
     frame, windows = registry.snapshots.read(snapshot), snapshot.windows
     known = between(frame, columns_of(project).time, windows.train_start, windows.train_end)
-    bench = Bench.of(project, registry, known, windows.train_start, parent)
+    bench = Bench.of(project, registry, known, parent)
     trying = _Trying(bench, registry, attempt, validation_start(windows, parent))
     found = trying.search(arm) if isinstance(arm, Search) else trying.once(arm, arm.name, arm.init_args)
     trial = registry.trials.keep(attempt, found)

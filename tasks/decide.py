@@ -9,13 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from configs.schema import Project
-from models.data.scores import as_sample
 from models.data.snapshots import Snapshot
 from models.evaluation.budget import Tested, ledger
 from models.evaluation.gate import Judgement, best, judge, unjudged
 from models.evaluation.hard_rows import hardest
 from models.evaluation.holm import holm_levels
-from models.evaluation.metrics.catalogue import LOG_LOSS, RMSE
 from models.monitoring.quality import QualityCheck
 from models.registry import history
 from models.registry.log import ChampionChanged, Entry, Kind, Superseded
@@ -128,8 +126,6 @@ def _judge(bench: Bench, champion: VersionId | None, challengers: Sequence[Versi
     if why := _why_no_test(bench, champion):
         return challengers[0], Judgement("inconclusive", why, bench.size)
     contests = [compete(bench, champion, challenger) for challenger in challengers]
-    if len(contests) > 1 and bench.project.gate.several == "validation":
-        contests = [min(contests, key=_validation_loss)]
     level = ledger_of(bench.project, bench.state).next_level if champion else bench.project.gate.alpha
     judged = [_answer(contest, level) for contest in contests]
     if len(contests) > 1:  # each is promoted only if all of its tests hold: Holm's levels follow from the largest p
@@ -160,13 +156,6 @@ def _largest_p(judgement: Judgement) -> float:
     if not judgement.tests or any(test.p_value is None and test.verdict != "holds" for test in judgement.tests):
         return 1.0
     return max(test.p_value for test in judgement.tests if test.p_value is not None)
-
-
-def _validation_loss(contest: Contest) -> float:
-    bench, rows = contest.bench, contest.bench.validation
-    scores, task = bench.scores(contest.challenger, rows), bench.columns.task
-    sample = as_sample(task, rows[bench.columns.label], scores.values, scores.classes)
-    return (RMSE if task == "regression" else LOG_LOSS).measure(sample).value
 
 
 def _evidence(

@@ -37,7 +37,6 @@ class Bench:
         project, registry, state: whose they are, and the log when they were taken.
         holdout: labelled rows that no model has seen and that have decided less often than the project allows.
         seen: the rows before the embargo, since the beginning.
-        validation: the last of them, by which the best of several challengers may be chosen.
         windows: how the snapshot was cut.
         num_used_up: rows of the holdout that were left out because they have decided often enough.
     """
@@ -47,7 +46,6 @@ class Bench:
     state: State
     holdout: pd.DataFrame
     seen: pd.DataFrame
-    validation: pd.DataFrame
     windows: Windows
     num_used_up: int
 
@@ -194,7 +192,6 @@ def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: Stat
         state=state,
         holdout=holdout[is_fresh].reset_index(drop=True),
         seen=between(frame, columns.time, project.schedule.start, windows.train_end),
-        validation=windows.validation(frame, columns.time),
         windows=windows,
         num_used_up=int((~is_fresh).sum()),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import platform
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version as installed
 from typing import Any
@@ -18,6 +18,7 @@ from models.data.snapshots import Snapshot
 from models.data.windows import between
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
+from models.training.choice import again
 from models.training.cost import Cost, total
 from models.training.recipes import Recipe, Trained
 from tasks import track
@@ -44,7 +45,7 @@ def train(
     parent = load_version(registry, champion) if champion else None
     frame, windows = registry.snapshots.read(snapshot), snapshot.windows
     known = between(frame, columns_of(project).time, windows.train_start, windows.train_end)
-    bench = Bench.of(project, registry, known, windows.train_start, parent)
+    bench = Bench.of(project, registry, known, parent)
     how = recipe_of(project, chosen.arm.recipe, chosen.arm.init_args)
     trained, cost = _all_rows(bench, snapshot, how, chosen, own_name)
     lineage = _lineage(project, snapshot, trained, chosen, parent if how.start == "champion" else None)
@@ -68,8 +69,8 @@ def train(
 def _all_rows(bench: Bench, snapshot: Snapshot, how: Recipe, chosen: Chosen, key: str) -> tuple[Trained, Cost]:
     """All rows up to the embargo; without a trial, one that stops by itself needs the last of them to be stopped by."""
     windows, time = snapshot.windows, bench.project.data.time
-    if chosen.epochs is not None and how.patience is not None:
-        how = replace(how, patience=None, epochs=chosen.epochs)
+    if chosen.epochs is not None:
+        how = again(how, chosen.epochs)
     if how.patience is None:
         return bench.train(how, chosen.arm.history, windows.train_end, None, chosen.arm.name, key, on_epoch=track.log)
     validation = between(bench.frame, time, windows.validation_start, windows.train_end)

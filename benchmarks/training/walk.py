@@ -247,7 +247,9 @@ class Walker:
                 chosen = weigh(road.days)
                 trials[name] = self.train(how, None, road.material(chosen, 0, middle), held_out)
                 tracks[name].num_passes += trials[name].fitted.num_passes
-                finals[name] = self.train(again(how, trials[name].fitted), None, road.material(chosen, 0, end))
+                finals[name] = self.train(
+                    again(how, trials[name].fitted.best_epoch), None, road.material(chosen, 0, end)
+                )
         if "stopped" in models:
             self._take("stopped", trials["scratch"], models, tracks)
         best_epochs = trials["scratch"].fitted.best_epoch
@@ -263,7 +265,9 @@ class Walker:
             name = choose(tried).name
             tracks["choice"].num_passes += sum(each.num_passes for each in tried)
             taken = (
-                self.train(again(how, trial.fitted), models["choice"], road.material(weigh(road.days), start, end))
+                self.train(
+                    again(how, trial.fitted.best_epoch), models["choice"], road.material(weigh(road.days), start, end)
+                )
                 if name == "finetune"
                 else finals[name]
             )
@@ -285,7 +289,7 @@ class Walker:
         end = road.edges[1]
         middle = round(0.9 * end)
         trial = self.train(how, None, road.material(_all(0), 0, middle), road.frame.iloc[middle:end])
-        return self.train(again(how, trial.fitted), None, road.material(_all(0), 0, end))
+        return self.train(again(how, trial.fitted.best_epoch), None, road.material(_all(0), 0, end))
 
 
 def run(size: Size, jobs: int) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.training.fit import Fitted
 from models.training.recipes.catalogue import Recipe
 
 
@@ -118,11 +117,11 @@ def affordable(arms: Sequence[Forecast], rows_per_second: float, budget_seconds:
     return Affordable(tuple(arm.name for arm in arms if arm.name in kept), left_out, reason)
 
 
-def again(recipe: Recipe, fitted: Fitted) -> Recipe:
+def again(recipe: Recipe, best_epoch: int) -> Recipe:
     """The recipe for training on all rows what won on the validation rows: as many epochs as were best, no more.
 
     A recipe without patience kept its last weights, and takes all its epochs again.
     """
     if recipe.patience is None:
         return recipe
-    return replace(recipe, patience=None, epochs=max(1, fitted.best_epoch))
+    return replace(recipe, patience=None, epochs=max(1, best_epoch))

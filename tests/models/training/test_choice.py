@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.training.choice import Forecast, Tried, affordable, again, choose
-from models.training.fit import Fitted
 from models.training.recipes import recipe
 
 
@@ -76,11 +75,11 @@ def test_what_is_tried_fits_the_budget_unless_it_is_the_cheapest_alone(
 
 def test_what_stopped_by_patience_is_trained_again_for_its_best_number_of_epochs() -> None:
     scratch = recipe("scratch", epochs=20, patience=3)
-    repeated = again(scratch, Fitted([], 0, best_epoch=7))
+    repeated = again(scratch, 7)
     assert (repeated.epochs, repeated.patience) == (7, None)
     assert (repeated.learning_rate, repeated.ingredients) == (scratch.learning_rate, scratch.ingredients)
 
 
 def test_what_ran_to_its_end_is_trained_again_as_it_was() -> None:
     finetune = recipe("finetune")
-    assert again(finetune, Fitted([], 0, best_epoch=1)) == finetune
+    assert again(finetune, 1) == finetune
