@@ -28,7 +28,8 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
     """The task's results for each call, in order; on one device one after another, in this process.
 
     A process for each device, since torch has one generator of random numbers a process: threads would take numbers
-    from one another, and no training could be repeated.
+    from one another, and no training could be repeated. Each computes with as many threads as this one, because sums
+    of floats, and so the weights, depend on their number.
     """
     places = min(num_side_by_side(training), len(calls))
     if places <= 1:
@@ -36,7 +37,11 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
     with ExitStack() as open_runners:
         runners = [
             open_runners.enter_context(
-                ProcessPoolTaskRunner(max_workers=1, initializer=_see_only, initargs=(_devices(training, place),))
+                ProcessPoolTaskRunner(
+                    max_workers=1,
+                    initializer=_set_up,
+                    initargs=(_devices(training, place), torch.get_num_threads()),
+                )
             )
             for place in range(places)
         ]
@@ -61,6 +66,7 @@ def _devices(training: Training, place: int) -> str | None:
     return ",".join(names[place * training.devices : (place + 1) * training.devices])
 
 
-def _see_only(devices: str | None) -> None:
+def _set_up(devices: str | None, num_threads: int) -> None:
     if devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices
+    torch.set_num_threads(num_threads)
