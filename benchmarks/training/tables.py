@@ -64,10 +64,19 @@ def write(path: Path, num_rows: int, num_numbers: int = len(NUMBERS), num_catego
 
 
 def in_a_process(
-    module: str, arguments: Mapping[str, Any], environment: Mapping[str, str] | None = None
+    module: str,
+    arguments: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    stack_kib: int | None = None,
 ) -> dict[str, Any]:
-    """What a module that is run with arguments in JSON, and variables beside ours, prints as its last line."""
+    """What a module that is run with arguments in JSON, and variables beside ours, prints as its last line.
+
+    `stack_kib` is the size of the stack of each of its threads. The system's limit for the first thread is what glibc
+    gives every other, and it is read when a program starts.
+    """
     command = [sys.executable, "-m", module, json.dumps(arguments)]
+    if stack_kib is not None:
+        command = ["sh", "-c", f'ulimit -S -s {stack_kib} && exec "$@"', "sh", *command]
     variables = os.environ | dict(environment or {})
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     if done.returncode:

@@ -40,7 +40,7 @@ def test_memory_beyond_the_bound_is_refused(tmp_path: Path) -> None:
     given = {"kind": "stream", "path": str(path), "allowed_mib": 4, "stream_mib": 16}
     rest = {"times_larger": 1, "batch_size": 512, "rows_in_memory": 0, "num_repeats": 1}
     with pytest.raises(RuntimeError, match=r"(?i)memory|malloc"):
-        tables.in_a_process("benchmarks.training.streaming", given | rest, streaming.FRUGAL)
+        tables.in_a_process("benchmarks.training.streaming", given | rest, streaming.FRUGAL, streaming.STACK_KIB)
 
 
 def test_growth_is_measured_in_memory_and_streamed() -> None:
