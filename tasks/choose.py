@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from models.model import Model
 from models.registry.registry import Registry
 from models.registry.trials import Trial
 from models.registry.versions import Version, VersionId
-from models.training.choice import Forecast, Tried, affordable, choose
+from models.training.choice import Forecast, Tried, affordable, choose, in_blocks
 from models.training.cost import Cost, total
 from models.training.fit import Diverged
 from models.training.histories import history
@@ -74,7 +74,7 @@ def choose_arms(project: Project, snapshot: Snapshot, champion: VersionId | None
         return [_as_chosen(project, snapshot, champion, arm, attempt) for arm in arms]
     arms = _within_budget(project, registry, snapshot, parent, arms)
     trials = side_by_side(try_out, [(project, snapshot, champion, arm, attempt) for arm in arms], project.training)
-    choice = choose([Tried(each.arm, np.array([_loss(each)]), each.cost.num_passes) for each in trials])
+    choice = choose([_tried(trial) for trial in trials])
     logger.info("%s", choice.reason)
     place = next(number for number, each in enumerate(trials) if each.arm == choice.name)
     return [_chosen(arms[place], trials[place], choice.reason, tuple(trials))]
@@ -131,16 +131,18 @@ class _Trying:
             nothing = Cost(0.0, 0.0, "", 0)
             return Trial(name, dict(arguments), None, 0, 0, False, nothing, problem=str(error))
         self.bench.clear(key)
-        fitted = trained.fitted
+        fitted, costs = trained.fitted, costs_on(trained.model, validation, columns)
+        mean = float(costs.mean())
         return Trial(
             arm=name,
             init_args=dict(arguments),
-            loss=loss_on(trained.model, validation, columns),
+            loss=mean if math.isfinite(mean) else None,
             best_epoch=fitted.best_epoch,
             num_rows=trained.num_rows,
             is_hopeless=fitted.is_hopeless,
             cost=cost,
             notes=fitted.notes,
+            block_losses=tuple(in_blocks(costs).tolist()) if math.isfinite(mean) else (),
         )
 
     def search(self, arm: Search) -> Trial:
@@ -157,7 +159,7 @@ class _Trying:
         best = min(tried, key=_loss)
         together = total(each.cost for each in tried)
         assert together is not None
-        return Trial(arm.name, best.init_args, best.loss, best.best_epoch, best.num_rows, best.is_hopeless, together)
+        return replace(best, arm=arm.name, cost=together)
 
     def _bar(self, how: Recipe) -> float | None:
         """The loss above which a training is hopeless, in the unit that the network learns in."""
@@ -174,13 +176,17 @@ class _Trying:
         return float(self.bench.frame[self.bench.project.data.label].var(ddof=0)) or 1.0
 
 
-def loss_on(model: Model, rows: pd.DataFrame, columns: Columns) -> float | None:
-    """What a model costs a row, in the unit of the label; None where it is not finite."""
+def costs_on(model: Model, rows: pd.DataFrame, columns: Columns) -> np.ndarray:
+    """What a model costs each row, (rows,): nats, or the square of the label's unit."""
     sample = as_sample(model.target.task, rows[columns.label], model.predict(rows), model.target.classes)
     is_quantity = model.target.task == "regression"
-    costs = (sample.labels - sample.scores) ** 2 if is_quantity else log_losses(sample.labels, sample.scores)
-    mean = float(costs.mean())
-    return mean if math.isfinite(mean) else None
+    return (sample.labels - sample.scores) ** 2 if is_quantity else log_losses(sample.labels, sample.scores)
+
+
+def _tried(trial: Trial) -> Tried:
+    # A trial that was kept by an earlier version has no blocks: it is compared by its mean alone.
+    costs = trial.block_losses or (_loss(trial),)
+    return Tried(trial.arm, np.array(costs), trial.cost.num_passes, trial.is_hopeless)
 
 
 def _loss(trial: Trial) -> float:

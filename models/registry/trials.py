@@ -27,6 +27,8 @@ class Trial:
         is_hopeless: whether it was ended early, far behind the best arm so far.
         cost: of the trial, a search's of all its trainings.
         problem: why there is no loss.
+        notes: what a person should know.
+        block_losses: the same over blocks of consecutive validation rows, by which arms are compared in pairs.
     """
 
     arm: str
@@ -38,6 +40,7 @@ class Trial:
     cost: Cost
     problem: str = ""
     notes: tuple[str, ...] = field(default=())
+    block_losses: tuple[float, ...] = field(default=())
 
 
 class Trials:

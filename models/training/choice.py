@@ -1,4 +1,4 @@
-"""Which arm goes on: what the budget allows to try, what cost least on validation rows, and how that is trained again.
+"""Which arm goes on: what the budget allows to try, what did best on validation rows, and how that is trained again.
 
 An arm is tried on rows before the validation window and compared there. The best is then trained again, on all rows.
 """
@@ -12,14 +12,24 @@ import numpy as np
 
 from models.training.recipes.catalogue import Recipe
 
+NUM_BLOCKS = 20  # enough for a standard error, and long enough for neighbouring rows to lie in the same one
+
 
 @dataclass(frozen=True)
 class Tried:
-    """An arm after its trial: what each validation row cost, (rows,), and the rows that went through its steps."""
+    """An arm after its trial.
+
+    Attributes:
+        name: of the arm.
+        costs: of the validation rows, in means over blocks of consecutive ones, (blocks,); the same for all arms.
+        num_passes: rows that went through its training steps.
+        is_hopeless: whether it was ended early; it then goes on only if it costs less than all others.
+    """
 
     name: str
     costs: np.ndarray
     num_passes: int
+    is_hopeless: bool = False
 
     @property
     def cost(self) -> float:
@@ -36,16 +46,31 @@ class Choice:
     reason: str
 
 
-def choose(tried: Sequence[Tried]) -> Choice:
-    """The arm with the lowest mean cost; of two with the same cost the one that needed fewer passes.
+def in_blocks(costs: np.ndarray) -> np.ndarray:
+    """Means of what rows in time order cost, over at most 20 blocks of consecutive rows: (rows,) to (blocks,).
 
-    No test is made here: validation rows choose, and the holdout judges what was chosen.
+    >>> in_blocks(np.arange(40.0))[:3]
+    array([0.5, 2.5, 4.5])
+    """
+    return np.array([block.mean() for block in np.array_split(costs, min(len(costs), NUM_BLOCKS))])
+
+
+def choose(tried: Sequence[Tried]) -> Choice:
+    """The cheapest training among those whose cost is within one standard error of the lowest.
+
+    The arm with the lowest cost is the best or was lucky on these rows: one that may be stopped by them more so than
+    others. The error is that of the paired difference to it over the blocks. No test is made here: validation rows
+    choose, and the holdout judges what was chosen.
+
+    The one-standard-error rule: Breiman, Friedman, Olshen & Stone 1984, "Classification and Regression Trees", 3.4.3.
 
     Raises:
         ValueError: without arms or validation rows, or when no arm has a finite cost.
 
-    >>> choose([Tried("finetune", np.array([0.4, 0.4]), 10), Tried("scratch", np.array([0.5, 0.5]), 90)]).reason
-    'finetune cost 0.4 a validation row, 20.0 % less than scratch'
+    >>> choose([Tried("finetune", np.array([0.4, 0.5]), 10), Tried("scratch", np.array([0.5, 0.6]), 90)]).reason
+    'finetune cost 0.45 a validation row, 18.2 % less than scratch'
+    >>> choose([Tried("finetune", np.array([0.5, 0.5]), 10), Tried("scratch", np.array([0.4, 0.58]), 90)]).name
+    'finetune'
     """
     if not tried:
         raise ValueError("there is no arm to choose from; give training.arms at least one")
@@ -56,13 +81,25 @@ def choose(tried: Sequence[Tried]) -> Choice:
         names = ", ".join(each.name for each in tried)
         raise ValueError(f"no arm has a finite cost on the validation rows ({names}); lower the learning rate")
     best, *others = sorted(finite, key=lambda each: (each.cost, each.num_passes))
-    return Choice(best.name, best.cost, _reason(best, others))
+    close = [each for each in others if not each.is_hopeless and each.cost - best.cost <= _error(each, best)]
+    chosen = min((best, *close), key=lambda each: (each.num_passes, each.cost))
+    return Choice(chosen.name, chosen.cost, _reason(chosen, best, others))
 
 
-def _reason(best: Tried, others: Sequence[Tried]) -> str:
-    said = f"{best.name} cost {best.cost:.4g} a validation row"
+def _error(one: Tried, other: Tried) -> float:
+    """Standard error of the difference between two arms' costs of the same rows; zero where it cannot be told."""
+    differences = one.costs - other.costs
+    return float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
+
+
+def _reason(chosen: Tried, best: Tried, others: Sequence[Tried]) -> str:
+    said = f"{chosen.name} cost {chosen.cost:.4g} a validation row"
     if not others:
         return f"{said}; there was no other arm"
+    if chosen is not best:
+        more = f"{chosen.cost / best.cost - 1:.1%}".replace("%", " %")
+        passes = f"{chosen.num_passes:,} sample passes against {best.num_passes:,}"
+        return f"{said}, {more} more than {best.name}, which is within one standard error, with {passes}"
     second = others[0]
     if second.cost == best.cost:
         return f"{said} as {second.name} did, with {best.num_passes:,} sample passes against {second.num_passes:,}"

@@ -1,13 +1,15 @@
-"""The choice between arms: the lowest cost, what the budget allows, and how the best is trained again."""
+"""The choice between arms: the cheapest within an error of the best, the budget, and how what won is trained again."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.training.choice import Forecast, Tried, affordable, again, choose
+from models.training.choice import Forecast, Tried, affordable, again, choose, in_blocks
 from models.training.recipes import recipe
 
 
@@ -31,6 +33,55 @@ def test_an_arm_that_diverged_is_not_chosen() -> None:
     assert choose([tried("finetune", float("nan")), tried("scratch", 0.9)]).name == "scratch"
     with pytest.raises(ValueError, match=r"no arm has a finite cost on the validation rows \(finetune\)"):
         choose([tried("finetune", float("inf"))])
+
+
+def test_the_cheaper_training_goes_on_unless_it_is_more_than_a_standard_error_behind() -> None:
+    easy, hard = np.array([0.2, 0.4, 0.6, 0.8]), np.array([-0.04, 0.04, -0.04, 0.04])
+    error = (hard.std(ddof=1) / 2).item()
+    for behind, name in ((0.99 * error, "finetune"), (1.01 * error, "scratch")):
+        choice = choose([Tried("scratch", easy, 900), Tried("finetune", easy + hard + behind, 100)])
+        assert choice.name == name
+    assert "within one standard error" in choose([Tried("s", easy, 900), Tried("f", easy + hard + 0.001, 100)]).reason
+
+
+def test_what_all_blocks_have_in_common_is_no_error_of_the_difference() -> None:
+    """Paired: rows that are hard for every arm say nothing of which is better."""
+    easy = np.array([0.1, 5.0, 0.1, 5.0])
+    assert choose([Tried("scratch", easy, 900), Tried("finetune", easy + 0.001, 100)]).name == "scratch"
+
+
+def test_an_arm_that_was_ended_early_does_not_go_on_for_having_been_cheap() -> None:
+    costs = np.array([0.4, 0.6])
+    arms = [Tried("scratch", costs, 900), Tried("ended", costs[::-1] + 0.001, 10, is_hopeless=True)]
+    assert choose(arms).name == "scratch"
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.floats(0.01, 10), min_size=5, max_size=5), st.integers(1, 1_000), st.booleans()),
+        min_size=1,
+        max_size=5,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_the_choice_does_not_depend_on_the_order_and_never_costs_more_than_the_lowest(
+    arms: list[tuple[list[float], int, bool]], random: Any
+) -> None:
+    tried = [Tried(str(place), np.array(costs), passes, ended) for place, (costs, passes, ended) in enumerate(arms)]
+    chosen = choose(tried)
+    lowest, taken = min(tried, key=lambda each: each.cost), next(each for each in tried if each.name == chosen.name)
+    assert taken.num_passes <= lowest.num_passes or taken.cost == lowest.cost
+    assert taken.cost >= lowest.cost
+    shuffled = random.sample(tried, len(tried))
+    assert choose(shuffled).cost == chosen.cost
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=200))
+def test_blocks_hold_every_row_once(costs: list[float]) -> None:
+    blocks = in_blocks(np.array(costs))
+    sizes = [len(part) for part in np.array_split(costs, len(blocks))]
+    assert len(blocks) == min(20, len(costs))
+    assert float(np.dot(blocks, sizes)) == pytest.approx(sum(costs))
 
 
 def test_one_arm_alone_is_chosen() -> None:
