@@ -15,11 +15,15 @@ demo: .venv/installed ## replay the flights of 2013: watch a model decay, be ret
 	@mkdir -p $(DEMO_HOME)
 	@$(DEMO_ENV) $(BIN)/python -m flows.replay configs/flights.yaml
 
+# Two at a time, each with one thread: torch's threads slow one another down where cores are shared. A worker takes what
+# the other has not begun (worksteal), so that nobody waits for the longest file.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
 test: .venv/installed-dev ## all tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 fast: .venv/installed-dev ## the tests that start no server, worker or browser
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: .venv/installed-dev ## lint, formatting, types
 	$(BIN)/ruff check .
