@@ -49,7 +49,7 @@ def test_the_cost_is_a_share_of_the_passes_of_scratch_on_every_stream() -> None:
 
 def test_the_regret_of_the_choice_is_against_the_best_candidate_of_each_stream() -> None:
     found = summary(FOUND)
-    assert found["regret_by_stream"] == {"moving": pytest.approx(0.02), "still": pytest.approx(0.0)}
+    assert found["regret_by_stream"] == {"choice": {"moving": pytest.approx(0.02), "still": pytest.approx(0.0)}}
     assert found["choice_regret"] == pytest.approx(0.02)
 
 
