@@ -15,6 +15,13 @@ from configs.triggers import TriggerRef
 
 NAMES_IN = "models.monitoring.business.names_in"  # by its path: configs import no models
 HARM_OF_SECOND: dict[Task, str] = {"binary": "harm_auc", "multiclass": "harm_accuracy", "regression": "harm"}
+QUALITY_OF: dict[str, tuple[Task, ...]] = {  # what is asked of the labels of some kinds alone
+    "label_rate_ratio": ("binary", "multiclass"),
+    "label_noise": ("binary", "multiclass"),
+    "new_class_share": ("multiclass",),
+    "label_shift": ("regression",),
+    "label_spread_ratio": ("regression",),
+}
 
 
 class Quality(Section):
@@ -33,13 +40,23 @@ class Quality(Section):
         3.0, description="time without a row, in longest gaps of training; less than six hours is none"
     )
     label_rate_ratio: Annotated[float, Field(gt=1, strict=False)] | None = Field(
-        None, description="share of positive labels so many times above or below training; a shift is none by default"
+        None,
+        description="share of positive labels, or of any class, so many times above or below training; a shift is none "
+        "by default",
+    )
+    label_shift: Positive | None = Field(
+        None, description="regression: median label so many spreads (10 % to 90 %) away from that of training"
+    )
+    label_spread_ratio: Annotated[float, Field(gt=1, strict=False)] | None = Field(
+        None, description="regression: spread (10 % to 90 %) of the labels so many times above or below training"
     )
     new_class_share: Share = Field(
         0.5, description="multiclass: share of labels of a class that the champion does not know; less is reported"
     )
     label_noise: Share | None = Field(
-        None, description="estimated share of flipped labels; only reported by default: a new concept looks the same"
+        None,
+        description="estimated share of flipped labels, of classes; only reported by default: a new concept looks the "
+        "same",
     )
 
 
@@ -128,10 +145,10 @@ class Watch(Section):
         for of, name in HARM_OF_SECOND.items():
             if of != task and name != "harm" and getattr(self, name) != type(self).model_fields[name].default:
                 yield (name,), getattr(self, name), f"{name} is only for data.task={of}; leave it out"
-        for name in ("label_rate_ratio", "label_noise"):
+        for name, tasks in QUALITY_OF.items():
             value = getattr(self.quality, name)
-            if task != "binary" and value is not None:
-                yield ("quality", name), value, f"{name} is only for data.task=binary; leave it out"
+            if task not in tasks and value != Quality.model_fields[name].default:
+                yield ("quality", name), value, f"{name} is only for data.task={' and '.join(tasks)}; leave it out"
 
     @property
     def columns(self) -> Names:

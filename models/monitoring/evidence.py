@@ -133,6 +133,23 @@ class SeriesAlarm:
 
 
 @dataclass(frozen=True)
+class Unsaid:
+    """What could not be computed, and why."""
+
+    what: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """For a person.
+
+        >>> Unsaid("label noise", "no row is sure").sentence
+        'label noise: not known, since no row is sure'
+        """
+        return f"{self.what}: not known, since {self.why}"
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What one look has found.
 
@@ -147,6 +164,7 @@ class Evidence:
         concept: what the change of concept costs apart from the shift of inputs; asked where there is harm.
         alarms: of every watched series.
         labelled_share: of the rows whose labels are due; None without any.
+        unsaid: what was asked and cannot be known, with the reason.
     """
 
     quality: tuple[QualityCheck, ...] = ()
@@ -159,6 +177,7 @@ class Evidence:
     concept: tuple[ConceptCost, ...] = ()
     alarms: tuple[SeriesAlarm, ...] = ()
     labelled_share: float | None = None
+    unsaid: tuple[Unsaid, ...] = ()
 
     @property
     def moved(self) -> list[ColumnDrift]:

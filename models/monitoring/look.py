@@ -11,20 +11,15 @@ from models.monitoring.alarms import detect
 from models.monitoring.daily import watched_series
 from models.monitoring.drift import ColumnDrift, column_drift
 from models.monitoring.estimation.track_record import widened
-from models.monitoring.evidence import Evidence, SeriesAlarm, Settled
+from models.monitoring.evidence import Evidence, SeriesAlarm, Settled, Unsaid
+from models.monitoring.label_checks import label_checks, noise_check
 from models.monitoring.performance import FEWEST_SLICE_ROWS, Realised, change
 from models.monitoring.quality import (
     Profile,
     QualityCheck,
-    Unsure,
     check_days,
-    check_label_noise,
-    check_label_rate,
-    check_label_values,
-    check_new_classes,
     check_scored,
     check_skew,
-    label_noise,
     profile_days,
 )
 from models.monitoring.replay import Replay
@@ -66,7 +61,9 @@ def look(
         further: checks that were made before.
     """
     profiles = _profiles(view, sound)
-    checks, replay = _quality(view, profiles, further), _replay(view)
+    noise = noise_check(view)
+    unsaid, known = ((noise,), ()) if isinstance(noise, Unsaid) else ((), (noise,))
+    checks, replay = _quality(view, profiles, (*known, *further)), _replay(view)
     faulty = _faulty(view, checks, replay)
     series = tuple(each.without(faulty) for each in watched_series(view, profiles, earlier))
     labels, expected = view.due.frame[view.columns.label], without_labels(view)
@@ -82,6 +79,7 @@ def look(
         realised=_realised(view),
         alarms=alarms,
         labelled_share=float(labels.notna().mean()) if len(labels) else None,
+        unsaid=unsaid,
     )
     return Looked(evidence, series, _sound(profiles, checks), tuple(sorted(faulty)[-FAULTY:]))
 
@@ -122,45 +120,16 @@ def _quality(view: View, profiles: Sequence[Profile], further: Sequence[QualityC
     first = view.newest.span[0].iso if view.newest.span else ""
     of_window = [profile for profile in profiles if profile.day >= first]
     earlier = [profile for profile in profiles if profile.day < first]
-    due_days = {day.iso for day in view.due.span}
-    due = [profile for profile in earlier if profile.day in due_days]
     num_scored = len(view.scored.frame) + int(newest[view.columns.id].isin(view.seen.by_others).sum())
     checks = [
         *check_days(of_window, view.champion.expectations, limits, earlier[-BEFORE.days :], view.seen.until),
-        *(check for check in check_label_rate(due, view.champion.expectations, limits) if check.is_broken),
         check_scored(len(newest), num_scored, limits),
-        *_label_noise(view),
-        *check_label_values(
-            [profile for profile in profiles if profile.day in due_days],
-            view.champion.expectations,
-            limits,
-            view.columns.label,
-        ),
-        *_new_classes(view),
+        *label_checks(view, profiles),
         *further,
     ]
     if view.logged is not None:
         checks += check_skew(view.logged.frame, newest, view.columns.id, view.champion.features, limits.skew_share)
     return tuple(sorted(checks, key=lambda check: not check.is_broken))
-
-
-def _label_noise(view: View) -> list[QualityCheck]:
-    """The share of flipped labels that the surest rows speak for; nothing where no row is sure, and of numbers."""
-    if view.columns.task != "binary":
-        return []
-    now, before = view.labelled.judged.sample, view.reference.judged.sample
-    try:
-        noise = label_noise(now.labels, now.scores, before.labels, before.scores)
-    except Unsure:
-        return []
-    return [check_label_noise(noise, view.settings.limits)]
-
-
-def _new_classes(view: View) -> list[QualityCheck]:
-    """Labels of a class that the champion does not know; nothing of labels that are no text."""
-    due, classes = view.due, view.reference.classes
-    labels = due.frame[view.columns.label]
-    return [check_new_classes(labels, due.days, classes, view.settings.limits)] if classes and len(labels) else []
 
 
 def _faulty(view: View, checks: Sequence[QualityCheck], replay: Replay | None) -> frozenset[str]:

@@ -216,8 +216,12 @@ class Part:
     @property
     def judged(self) -> Judged:
         """Labels, scores and days; for rows with labels and scores."""
-        labels = self.frame[self.columns.label]
-        return Judged(as_sample(self.columns.task, labels, *scores_in(self.frame)), self.days)
+        return self.judged_as(())
+
+    def judged_as(self, classes: tuple[str, ...]) -> Judged:
+        """The same with the classes of a multiclass label in this order, so that two parts have the same."""
+        sample = as_sample(self.columns.task, self.frame[self.columns.label], *scores_in(self.frame), onto=classes)
+        return Judged(sample, self.days)
 
     @property
     def scores(self) -> np.ndarray:

@@ -7,8 +7,15 @@ The unit is the local day. `profile_days` counts each once, `Expectations` learn
 from models.monitoring.quality.batch import check_days, check_scored, check_scoring
 from models.monitoring.quality.check import Limits, QualityCheck
 from models.monitoring.quality.expectations import Expectations, distance
+from models.monitoring.quality.flipped_labels import (
+    NOT_OF_A_NUMBER,
+    LabelNoise,
+    Unsure,
+    check_label_noise,
+    label_noise,
+)
+from models.monitoring.quality.label_rates import check_label_rate
 from models.monitoring.quality.label_values import NEW_CLASS, check_label_values, check_new_classes
-from models.monitoring.quality.labels import LabelNoise, Unsure, check_label_noise, check_label_rate, label_noise
 from models.monitoring.quality.layout import Layout
 from models.monitoring.quality.profile import Profile
 from models.monitoring.quality.profiling import profile_days
@@ -16,6 +23,7 @@ from models.monitoring.quality.skew import check_skew
 
 __all__ = [
     "NEW_CLASS",
+    "NOT_OF_A_NUMBER",
     "Expectations",
     "LabelNoise",
     "Layout",

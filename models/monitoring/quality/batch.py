@@ -7,7 +7,7 @@ from datetime import datetime
 
 from models.monitoring.quality.check import Limits, QualityCheck
 from models.monitoring.quality.expectations import Expectations
-from models.monitoring.quality.labels import check_label_rate
+from models.monitoring.quality.label_rates import check_label_rate
 from models.monitoring.quality.profile import Profile
 from models.monitoring.quality.remapping import check_remapping
 from models.monitoring.quality.row_shares import (

@@ -19,8 +19,12 @@ class Limits:
         unscored_share: rows of a scored window without a prediction.
         duplicate_share: rows that repeat others, above the highest share of a training day.
         gap_ratio: longest time without a row against the longest of training.
-        label_rate_ratio: share of positive labels against that of training, either way; None only reports it.
-        label_noise: estimated share of flipped labels; None only reports it.
+        label_rate_ratio: share of positive labels, or of any class, against that of training, either way; None only
+            reports it.
+        label_shift: middle of a number's labels, in spreads (10 % to 90 %) away from that of training; None only
+            reports it.
+        label_spread_ratio: spread of a number's labels against that of training, either way; None only reports it.
+        label_noise: estimated share of flipped labels, of classes; None only reports it.
         new_class_share: labels of a class that the champion does not know.
         skew_share: rows whose logged inputs are not those that the source holds now.
     """
@@ -33,6 +37,8 @@ class Limits:
     duplicate_share: float = 0.05
     gap_ratio: float = 3.0
     label_rate_ratio: float | None = None
+    label_shift: float | None = None
+    label_spread_ratio: float | None = None
     label_noise: float | None = None
     new_class_share: float = 0.5
     skew_share: float = 0.01

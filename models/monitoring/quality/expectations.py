@@ -19,10 +19,11 @@ from models.monitoring.quality.histories import (
     bins,
     category_history,
     day_history,
+    label_history,
     number_history,
 )
 from models.monitoring.quality.layout import CategoryLayout, Layout, NumberLayout
-from models.monitoring.quality.profile import CategoryProfile, NumberProfile, Profile
+from models.monitoring.quality.profile import Profile
 from models.monitoring.quality.profiling import profile_days
 
 MAX_DAYS = 60  # of training, the newest: older ones say less of what is ordinary now
@@ -59,7 +60,7 @@ class Expectations:
                 for name, category in layout.categories.items()
             },
             days=day_history(newest),
-            label=_label_history(newest, layout),
+            label=label_history(newest, layout.label) if layout.label else None,
         )
 
     def to_json(self) -> str:
@@ -104,16 +105,6 @@ def distance(profiles: Sequence[Profile], expected: Expectations, column: str) -
     if not reference or not profiles:
         return None
     return jensen_shannon(reference, np.sum([bins(day.column(column), layout) for day in profiles], axis=0))
-
-
-def _label_history(days: Sequence[Profile], layout: Layout) -> ColumnHistory | None:
-    labelled = [day for day in days if day.labelled and day.label]
-    if isinstance(layout.label, NumberLayout):
-        return number_history([day.label for day in labelled if isinstance(day.label, NumberProfile)], labelled)
-    if layout.label is None:
-        return None
-    found = [day.label for day in labelled if isinstance(day.label, CategoryProfile)]
-    return category_history(found, labelled, layout.label)
 
 
 def _tuples(content: Mapping[str, Any]) -> dict[str, Any]:

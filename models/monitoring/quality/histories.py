@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +44,8 @@ class ColumnHistory:
         sorted_step: the same after both days' shares were sorted: what renaming cannot change.
         table: rows by value and group of the companion.
         conditional: the largest distance of a day's table to that of all, value by value.
+        lowest, highest: of a label alone, on a day: the share of each of `CategoryLayout.values`, or the middle and
+            the spread of a number (`middle_and_spread`).
     """
 
     num_days: int
@@ -63,6 +65,8 @@ class ColumnHistory:
     sorted_step: float | None = None
     table: tuple[tuple[int, ...], ...] = ()
     conditional: float | None = None
+    lowest: tuple[float, ...] = ()
+    highest: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,33 @@ def category_history(
         table=tuple(tuple(row) for row in total.tolist()),
         conditional=max(conditional_distance(total, day) for day in tables) if len(tables) >= MIN_DAYS else None,
     )
+
+
+def label_history(days: Sequence[Profile], layout: CategoryLayout | NumberLayout) -> ColumnHistory:
+    """What labels of several classes, or a number, looked like on the training days that have any, oldest first."""
+    days = [day for day in days if day.labelled and day.label]
+    if isinstance(layout, CategoryLayout):
+        classes = [day.label for day in days if isinstance(day.label, CategoryProfile)]
+        counts = np.array([bins(each, layout)[: len(layout.values)] for each in classes], dtype=float)
+        return _ranged(category_history(classes, days, layout), shares(counts) if len(counts) else counts)
+    numbers = [day.label for day in days if isinstance(day.label, NumberProfile)]
+    known = [each.deciles for each, day in zip(numbers, days, strict=True) if each.deciles and day.labelled >= MIN_ROWS]
+    return _ranged(number_history(numbers, days), np.array([middle_and_spread(each) for each in known]))
+
+
+def middle_and_spread(deciles: Sequence[float]) -> tuple[float, float]:
+    """The median, and what lies between 10 % and 90 %.
+
+    >>> middle_and_spread((1, 2, 3, 4, 5, 6, 7, 8, 9))
+    (5, 8)
+    """
+    return deciles[4], deciles[8] - deciles[0]
+
+
+def _ranged(history: ColumnHistory, daily: np.ndarray) -> ColumnHistory:
+    if not len(daily):
+        return history
+    return replace(history, lowest=tuple(daily.min(axis=0).tolist()), highest=tuple(daily.max(axis=0).tolist()))
 
 
 def _near(daily: Sequence[Any]) -> list[tuple[Any, Any]]:

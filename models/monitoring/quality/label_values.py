@@ -10,7 +10,7 @@ import pandas as pd
 
 from models.monitoring.quality.check import Limits, QualityCheck
 from models.monitoring.quality.expectations import Expectations
-from models.monitoring.quality.labels import MIN_ARRIVED
+from models.monitoring.quality.label_rates import MIN_ARRIVED
 from models.monitoring.quality.profile import NumberProfile, Profile
 from models.monitoring.quality.row_shares import CONSTANT, Counted, check_share
 

@@ -13,10 +13,12 @@ import pytest
 from models.data.contract import Columns
 from models.data.scores import put_scores
 from models.features.target import Target
+from models.monitoring import concept
+from models.monitoring.concept import with_concept
 from models.monitoring.diagnosis import Diagnosis, Rules, diagnose
 from models.monitoring.look import Looked, look
 from models.monitoring.measures import measures_of
-from models.monitoring.quality import Expectations
+from models.monitoring.quality import Expectations, QualityCheck
 from models.monitoring.view import Champion, Seen, Settings, View, part_of
 from models.monitoring.watches import Watched
 from models.monitoring.without_labels import settle
@@ -71,7 +73,7 @@ class World:
         is_late = rows["at"] >= pd.Timestamp(FIRST + timedelta(days=day))
         return pd.concat([rows[~is_late], change(rows[is_late])], ignore_index=True)
 
-    def look(self, rows: pd.DataFrame, day: int, earlier: Looked | None = None) -> tuple[Looked, Diagnosis]:
+    def view(self, rows: pd.DataFrame, day: int) -> View:
         as_of = FIRST + timedelta(days=day)
         known = rows[rows["at"] < pd.Timestamp(as_of)].reset_index(drop=True)
         is_due = known["at"] < pd.Timestamp(as_of - DELAY)
@@ -81,7 +83,10 @@ class World:
         logged = scored.iloc[::10].drop(columns="label").reset_index(drop=True)
         seen = Seen(known, scored, logged, FIRST, FIRST, as_of, as_of - DELAY)
         settings = Settings(rules=self.rules, jobs=1, slices={"plan": ()})
-        one = look(View(self.champion(), self.columns, seen, settings), earlier.series if earlier else ())
+        return View(self.champion(), self.columns, seen, settings)
+
+    def look(self, rows: pd.DataFrame, day: int, earlier: Looked | None = None) -> tuple[Looked, Diagnosis]:
+        one = look(self.view(rows, day), earlier.series if earlier else ())
         return one, diagnose(one.evidence, self.rules)
 
 
@@ -162,6 +167,78 @@ def test_a_change_of_concept_is_found_with_its_day(world: World, change: Change)
     assert loss.shows_harm
     assert loss.since is not None
     assert "2025-02-16" <= loss.since <= "2025-02-20"
+    known = with_concept(one.evidence, world.view(rows, 30))
+    assert {cost.metric for cost in known.concept} == {metric.name for metric in world.rules.measures.watched}
+    [cost] = [cost for cost in known.concept if cost.metric == name]
+    assert cost.lower > 0, "all of the harm is of the concept: inputs have not moved"
+    [realised] = [change for change in known.realised.changes if (change.metric, change.scope) == (name, "all rows")]
+    assert cost.value == pytest.approx(realised.worse, rel=0.4)
+    assert "is the change of concept" in diagnose(known, world.rules).reason
+
+
+@WORLDS
+def test_why_the_cost_of_a_concept_is_not_known_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    change = other_classes if world is SEVERAL else other_numbers
+    rows = world.changed(8, change)
+    one, _ = world.look(rows, 30, earlier=world.look(rows, 16)[0])
+    monkeypatch.setattr(concept, "NUM_PARTS", 21)
+    found = with_concept(one.evidence, world.view(rows, 30))
+    assert found.concept == ()
+    assert found.unsaid[-1].sentence.startswith("cost of the change of concept: not known, since there are labels of ")
+    calm, _ = world.look(world.changed(99, same), 20)
+    assert with_concept(calm.evidence, world.view(rows, 20)) is calm.evidence, "nothing is asked without harm"
+
+
+def test_more_classes_than_are_learned_have_no_cost_of_the_concept(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = SEVERAL.changed(8, other_classes)
+    one, _ = SEVERAL.look(rows, 30, earlier=SEVERAL.look(rows, 16)[0])
+    monkeypatch.setattr(concept, "MAX_CLASSES", 2)
+    found = with_concept(one.evidence, SEVERAL.view(rows, 30))
+    assert found.concept == () and "there are 3 classes, and it is learned of 2 at most" in found.unsaid[-1].why
+
+
+def flipped(share: float) -> Change:
+    def change(rows: pd.DataFrame) -> pd.DataFrame:
+        random = np.random.default_rng(0)
+        other = {"gold": ("red", "silver"), "red": ("gold", "silver"), "silver": ("gold", "red")}
+        swapped = [
+            other[label][pick] for label, pick in zip(rows["label"], random.integers(0, 2, len(rows)), strict=True)
+        ]
+        return rows.assign(label=rows["label"].where(random.random(len(rows)) >= share, swapped))
+
+    return change
+
+
+def test_flipped_classes_are_reported_and_new_ones_are_none_of_them() -> None:
+    def noise(share: float, new: float = 0.0) -> QualityCheck:
+        def change(rows: pd.DataFrame) -> pd.DataFrame:
+            is_new = np.random.default_rng(1).random(len(rows)) < new
+            found = flipped(share)(rows)
+            return found.assign(label=found["label"].where(~is_new, "platinum"))
+
+        one, _ = SEVERAL.look(SEVERAL.changed(0, change), 16)
+        [check] = [check for check in one.evidence.quality if check.name == "estimated share of flipped labels"]
+        assert not check.is_broken and not one.evidence.unsaid
+        return check
+
+    assert noise(0.0).found < 0.07
+    assert noise(0.3).found == pytest.approx(0.3, abs=0.1)
+    assert noise(0.0, new=0.3).found < 0.07
+
+
+def test_of_a_number_flipped_labels_are_said_to_be_unknown_and_not_estimated() -> None:
+    one, _ = NUMBER.look(NUMBER.changed(99, same), 16)
+    assert not any("flipped" in check.name for check in one.evidence.quality)
+    [unsaid] = one.evidence.unsaid
+    assert unsaid.sentence.startswith("share of flipped labels: not known, since noise in the labels of a number, ")
+
+
+@WORLDS
+def test_what_labels_are_like_is_reported_at_every_look(world: World) -> None:
+    one, _ = world.look(world.changed(99, same), 20)
+    names = [check.name for check in one.evidence.quality if "label" in check.name and not check.is_broken]
+    kinds = ("label rate of",) if world is SEVERAL else ("middle of the labels", "spread of the labels")
+    assert all(sum(name.startswith(kind) for name in names) == 1 for kind in kinds)
 
 
 def test_a_new_class_is_named_and_its_harm_warrants_a_retrain() -> None:
