@@ -14,9 +14,11 @@ from tasks.step import moment_of
 
 
 @flow(flow_run_name="label-{project.name}")
-def label(project: ProjectRef, file: str, as_of: Moment | None = None) -> Taken:
-    """Take in labels that were asked for."""
-    return take_labels(project, Path(file), moment_of(as_of))
+def label(project: ProjectRef, file: str, as_of: Moment | None = None, new_classes: str = "") -> Taken:
+    """Take in labels that were asked for; classes that no row has had so far are named, with commas between."""
+    return take_labels(
+        project, Path(file), moment_of(as_of), [each.strip() for each in new_classes.split(",") if each.strip()]
+    )
 
 
 if __name__ == "__main__":

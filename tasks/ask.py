@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from models.data.answers import read_answers
 from models.data.contract import Columns, days
 from models.data.given_labels import Taken
 from models.data.predictions import with_scores
-from models.data.scores import Scores, scores_in
+from models.data.scores import Scores, scores_in, union
 from models.monitoring.estimation.domain import fit_domain
 from models.monitoring.estimation.errors import expected_errors
 from models.monitoring.labelling import as_if_even, was_selected, worth_labelling
@@ -33,16 +34,11 @@ FEWEST_ROWS = 50  # on either side, for a classifier to learn what is new
 def ask_for_labels(project: Project, as_of: datetime, champion: VersionId) -> Path | None:
     """List the rows of the watch window that are worth a label, as CSV and Parquet. None when none is without one.
 
-    Nobody is asked for a class or a number: which rows would teach most is known for labels of 0 and 1 alone.
-
     Args:
         project: who asks.
         as_of: the moment of the look; a list that was made for it before stays.
         champion: whose scores are looked at.
     """
-    if project.data.task != "binary":
-        logger.info("nobody is asked for labels: data.task=%s, and only a binary label is asked for", project.data.task)
-        return None
     given = given_labels_of(project)
     if earlier := given.asked(as_of):
         return earlier
@@ -67,23 +63,26 @@ def ask_for_labels(project: Project, as_of: datetime, champion: VersionId) -> Pa
 
 
 @step
-def take_labels(project: Project, file: Path, arrived: datetime) -> Taken:
+def take_labels(project: Project, file: Path, arrived: datetime, new_classes: Sequence[str] = ()) -> Taken:
     """Keep the labels in a file that a person has filled in. Raises `ValueError`, and keeps nothing, if one is wrong.
 
     Args:
         project: whose rows they are of.
         file: CSV or Parquet with columns named after data.id and data.label; others are passed over.
         arrived: from here on they are known.
+        new_classes: of a multiclass label, those that no row has had so far; another one is taken for a mistake.
     """
-    if project.data.task != "binary":
+    if new_classes and project.data.task != "multiclass":
         raise ValueError(
-            f"labels from a file are 0 or 1, and data.task={project.data.task}; put the labels into the source instead"
+            f"new_classes={', '.join(new_classes)} are of a label of several classes, and data.task is "
+            f"{project.data.task}; leave them out"
         )
     if not file.is_file():
         raise ValueError(f"file={str(file)!r} does not exist; name a CSV or Parquet of ids and labels")
     answers = read_answers(str(file), file.read_bytes(), project.data.id, project.data.label)
     rows = fetch(project, project.schedule.start, arrived, arrived, other=())
-    taken = given_labels_of(project).take(answers, arrived, rows[project.data.id])
+    classes = union((), labels=rows[project.data.label]) if project.data.task == "multiclass" else ()
+    taken = given_labels_of(project).take(answers, arrived, rows[project.data.id], union(classes, new_classes))
     logger.info("labels taken in: %s", taken.sentence)
     return taken
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import numbers
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -12,7 +14,8 @@ import pandas as pd
 
 from models.evaluation.metrics.metric import Task
 
-EXPECTED: dict[Task, str] = {"binary": "0 or 1", "multiclass": "its class", "regression": "a number"}
+EXPECTED: dict[Task, str] = {"binary": "0 or 1", "multiclass": "its class", "regression": "a number such as 12.5"}
+NUM_SHOWN = 10  # classes in a message
 SEPARATORS = ",;\t"  # a spreadsheet writes the one of its country
 
 
@@ -38,12 +41,18 @@ def read_answers(name: str, content: bytes, id: str, label: str) -> pd.DataFrame
     return frame[[id, label]].set_axis(["id", "label"], axis=1)
 
 
-def answered(rows: pd.DataFrame, task: Task = "binary") -> pd.DataFrame:
+def answered(rows: pd.DataFrame, task: Task = "binary", classes: Sequence[str] = ()) -> pd.DataFrame:
     """Ids as text and labels of the rows that have one: 0.0 or 1.0, of a multiclass label text, else a number.
 
+    Args:
+        rows: columns id and label.
+        task: what the label is.
+        classes: those that a multiclass label may have. One that a spreadsheet has turned into another number (3 into
+            3.0) or given blanks is found; another spelling is a mistake, since nobody knows what was meant.
+
     Raises:
-        ValueError: for no rows or no labels, a label that is none of the task, or an id that is neither text nor a
-            number.
+        ValueError: for no rows or no labels, a label that is none of the task or none of the classes, or an id that is
+            neither text nor a number.
     """
     if rows.empty:
         raise ValueError("the file of labels has no rows; give it columns of ids and labels, a row each")
@@ -51,21 +60,53 @@ def answered(rows: pd.DataFrame, task: Task = "binary") -> pd.DataFrame:
     filled = rows[~is_blank]
     if filled.empty:
         raise ValueError(f"none of the {len(rows)} rows has a label; write {EXPECTED[task]} for those that you know")
-    labels = _labels(filled, task)
+    labels = _classes(filled, classes) if task == "multiclass" else _numbers(filled, task)
     for value in filled["id"]:
         _check_id(value)
     return pd.DataFrame({"id": as_text(filled["id"]), "label": labels}).reset_index(drop=True)
 
 
-def _labels(filled: pd.DataFrame, task: Task) -> pd.Series:
-    if task == "multiclass":
-        return as_text(filled["label"]).str.strip()
+def _numbers(filled: pd.DataFrame, task: Task) -> pd.Series:
     labels = pd.to_numeric(filled["label"], errors="coerce").astype("float64")
-    is_right = labels.isin([0.0, 1.0]) if task == "binary" else np.isfinite(labels)
+    if task == "binary":
+        is_right = labels.isin([0.0, 1.0])
+    else:  # yes and no are no quantities, though pandas counts them
+        is_right = np.isfinite(labels) & ~filled["label"].map(lambda value: isinstance(value, bool | np.bool_))
     if not is_right.all():
-        wrong, others = filled[~is_right].iloc[0], EXPECTED[task].replace(" or ", ", ")
-        raise ValueError(f"the label of id={wrong['id']!r} is {wrong['label']!r}, expected {others} or nothing")
+        wrong, right = filled[~is_right].iloc[0], EXPECTED[task].replace(" or ", ", ")
+        raise ValueError(f"the label of id={wrong['id']!r} is {wrong['label']!r}, expected {right} or nothing")
     return labels
+
+
+def _classes(filled: pd.DataFrame, classes: Sequence[str]) -> pd.Series:
+    labels = as_text(filled["label"])
+    found = matched(labels, pd.Series(classes, dtype=object))
+    unknown = found.isna().to_numpy()
+    if unknown.any():
+        first, others = filled[unknown].iloc[0], labels[unknown].str.strip().nunique() - 1
+        more = f" ({others:,} more are not known either)" if others else ""
+        text = labels[unknown].iloc[0].strip()
+        raise ValueError(f"the label of id={first['id']!r} is {text!r}, {_instead(text, classes)}{more}")
+    return found
+
+
+def _instead(text: str, classes: Sequence[str]) -> str:
+    """What to do about a class that is none of those that are known.
+
+    >>> _instead("Red", ("blue", "red"))
+    "which is written 'red' elsewhere; write it so"
+    """
+    alike = [each for each in classes if each.casefold() == text.casefold()]
+    if alike:
+        return f"which is written {alike[0]!r} elsewhere; write it so"
+    near = difflib.get_close_matches(text, classes, n=1)
+    meant = f" (perhaps {near[0]!r} was meant)" if near else ""
+    shown = ", ".join(map(repr, classes[:NUM_SHOWN])) or "none"
+    left = f" and {len(classes) - NUM_SHOWN:,} more" if len(classes) > NUM_SHOWN else ""
+    return (
+        f"which is no class that is known{meant}: there are {shown}{left}. Write one of them, or take a new class in "
+        f'by --new-classes "{text}"'
+    )
 
 
 def as_text(ids: pd.Series) -> pd.Series:

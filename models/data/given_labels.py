@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from models.data.answers import answered, as_text, matched, one_each
 from models.data.contract import Columns
 from models.data.predictions import NAME_FORMAT
 from models.data.row_sets import RowSets
+from models.data.scores import union
 from models.evaluation.metrics.metric import Task
 from models.registry.storage import Storage
 
@@ -95,19 +97,23 @@ class GivenLabels:
         self.storage.create(f"{path}.csv", rows.to_csv(index=False).encode("utf-8-sig"))
         return self.storage.local_path(f"{path}.csv")
 
-    def take(self, rows: pd.DataFrame, arrived: datetime, ids: pd.Series) -> Taken:
+    def take(self, rows: pd.DataFrame, arrived: datetime, ids: pd.Series, classes: Sequence[str] = ()) -> Taken:
         """Keep the labels of a file, or nothing of it if anything is wrong.
 
         Args:
             rows: columns id and label, which is blank or what the task says; others are passed over.
             arrived: when they became known.
             ids: of all rows that a label may be given for.
+            classes: that a multiclass label may have, beside those that were given before.
 
         Raises:
-            ValueError: for no rows or no labels, a label that is none of the task, an id that is neither text nor a
-                number, two labels for one id, here or against an earlier file, or when no row has any of the ids.
+            ValueError: for no rows or no labels, a label that is none of the task or of the classes, an id that is
+                neither text nor a number, two labels for one id, here or against an earlier file, or when no row has
+                any of the ids.
         """
-        answers = answered(rows, self.task)
+        given = self._all()
+        known = union(classes, labels=given["label"]) if self.task == "multiclass" else ()
+        answers = answered(rows, self.task, known)
         row_ids = matched(answers["id"], ids)
         unmatched = answers["id"][row_ids.isna()]
         if len(unmatched) == len(answers):
@@ -116,7 +122,7 @@ class GivenLabels:
                 f"such as {next(iter(as_text(ids)), None)!r}. Give the ids as they stand in the list or the source"
             )
         found = one_each(answers.assign(id=row_ids).dropna(subset="id"))
-        earlier = self._all().set_index("id").reindex(found["id"])
+        earlier = given.set_index("id").reindex(found["id"])
         _require_agreement(found, earlier)
         new = found[earlier["label"].isna().to_numpy()]
         is_selected = ~new["id"].isin(self._drawn())
@@ -180,8 +186,8 @@ def fill(frame: pd.DataFrame, columns: Columns, given: pd.DataFrame, selected_un
     may_count = found["is_selected"].eq(False)
     if selected_until is not None:
         may_count |= frame[columns.time] < pd.Timestamp(selected_until)
-    labels = frame[columns.label].fillna(found["label"].where(may_count))
-    return frame.assign(**{columns.label: labels})
+    labels, is_given = frame[columns.label], found["label"].notna() & may_count
+    return frame.assign(**{columns.label: labels.where(labels.notna() | ~is_given, found["label"])})
 
 
 def _require_agreement(found: pd.DataFrame, earlier: pd.DataFrame) -> None:

@@ -280,3 +280,72 @@ def test_ids_are_matched_as_text_before_they_are_as_numbers() -> None:
     assert matched(given, rows).tolist() == ["7", "007", None, "1e3", None, "x", "1e3", None, None]
     assert as_text(pd.Series([7, 8])).tolist() == as_text(pd.Series([7.0, 8.0])).tolist() == ["7", "8"]
     assert as_text(pd.Series([2**60 + 1])).tolist() == [str(2**60 + 1)]
+
+
+CLASSES = ("blue", "red", "3", "Straße")
+
+
+def of_classes(tmp_path: Path) -> GivenLabels:
+    return GivenLabels(Storage(tmp_path), "paint", "multiclass")
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("Red", "is 'Red', which is written 'red' elsewhere; write it so"),
+        ("STRASSE", "is 'STRASSE', which is written 'Straße' elsewhere"),
+        (
+            "rde",
+            r"no class that is known \(perhaps 'red' was meant\): there are 'blue', 'red', '3', 'Straße'. Write one",
+        ),
+        (4.0, "is '4', which is no class that is known: there are"),
+        ("3.5", "is '3.5', which is no class that is known"),
+    ],
+)
+def test_a_class_that_nobody_knows_is_a_mistake_until_it_is_named(tmp_path: Path, label: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        of_classes(tmp_path).take(answers(a=label), NOON, ids("a"), CLASSES)
+    assert files(tmp_path) == {}
+    of_classes(tmp_path).take(answers(a=label), NOON, ids("a"), (*CLASSES, as_text(pd.Series([label]))[0]))
+    assert of_classes(tmp_path).take(answers(b=label), NOON, ids("b"), CLASSES).num_taken == 1, "given before is known"
+
+
+@given(
+    classes=st.lists(
+        st.one_of(
+            st.integers(0, 99).map(str),
+            st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1),
+        ),
+        min_size=1,
+        max_size=8,
+        unique=True,
+    ),
+    blanks=st.sampled_from(["", " ", "  "]),
+)
+@settings(deadline=None, max_examples=60)
+def test_every_class_comes_back_from_a_spreadsheet_as_itself(
+    tmp_path_factory: pytest.TempPathFactory, classes: list[str], blanks: str
+) -> None:
+    labels = of_classes(tmp_path_factory.mktemp("labels"))
+    sheet = pd.DataFrame({"customer": range(len(classes)), "churned": [f"{blanks}{each}{blanks}" for each in classes]})
+    content = sheet.to_csv(index=False).encode("utf-8-sig")
+    labels.take(read_answers("list.csv", content, "customer", "churned"), NOON, ids(*range(len(classes))), classes)
+    assert labels.known(NOON)["label"].tolist() == classes
+
+
+def test_a_number_is_taken_as_it_stands_and_nothing_else_for_one(tmp_path: Path) -> None:
+    labels = GivenLabels(Storage(tmp_path), "minutes", "regression")
+    labels.take(answers(a="12.5", b=-3, c=" 1e3 "), NOON, ids("a", "b", "c"))
+    assert labels.known(NOON)["label"].tolist() == [12.5, -3.0, 1000.0]
+    for wrong in ("12,5", "1_000", "5 min", "12%", "nan", "inf", "0x1A", True):
+        with pytest.raises(ValueError, match=r"expected a number such as 12\.5 or nothing"):
+            labels.take(answers(d=wrong), NOON, ids("d"))
+    assert labels.known(NOON)["id"].tolist() == ["a", "b", "c"]
+
+
+def test_rows_without_a_class_stay_without_one(tmp_path: Path) -> None:
+    labels = of_classes(tmp_path)
+    labels.take(answers(a="red", b="blue"), NOON, ids("a", "b", "c"), CLASSES)
+    frame = pd.DataFrame({"customer": list("abc"), "at": pd.Timestamp(NOON), "churned": [None, "3", None]})
+    assert fill(frame, COLUMNS, labels.known(NOON), NOON + timedelta(1))["churned"].tolist() == ["red", "3", None]
+    assert fill(frame, COLUMNS, labels.known(NOON), None)["churned"].tolist() == [None, "3", None]
