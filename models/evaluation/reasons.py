@@ -33,7 +33,8 @@ def would_change(tests: Sequence[Test], level: float, min_gain: float) -> list[s
     first, *guardrails = tests
     lacking = [_repair(test) for test in guardrails if test.verdict != "holds"]
     if first.verdict == "holds" and not lacking:
-        least = f"With the same spread a gain of less than {_needed(first, min_gain):.4f} would not have been enough."
+        needed = _in_unit(first, f"{_needed(first, min_gain):.4f}")
+        least = f"With the same spread a gain of less than {needed} would not have been enough."
         return [least, *(_slack(test) for test in _tightest(guardrails))]
     return [*_more(first, level, min_gain), *lacking]
 
@@ -41,9 +42,9 @@ def would_change(tests: Sequence[Test], level: float, min_gain: float) -> list[s
 def _gain(first: Test) -> str:
     assert first.gain is not None and first.level is not None
     if first.lower is None or first.upper is None:
-        return f"gain in {first.metric} {first.gain:+.4f}"
+        return f"gain in {first.metric} {first.gain:+z.4f}"
     width = f"{100 * (1 - 2 * first.level):.3g}%"
-    return f"gain in {first.metric} {first.gain:+.4f} ({width} interval {first.lower:+.4f} to {first.upper:+.4f})"
+    return f"gain in {first.metric} {first.gain:+z.4f} ({width} interval {first.lower:+z.4f} to {first.upper:+z.4f})"
 
 
 def _broken(test: Test) -> str:
@@ -97,15 +98,18 @@ def _needed(first: Test, min_gain: float) -> float:
 def _more(first: Test, level: float, min_gain: float) -> list[str]:
     said = []
     if first.verdict == "fails" and first.upper is not None:
-        said.append(f"At best the gain is {first.upper:+.4f}: {min_gain - first.upper:.4f} more would leave it open.")
+        best, rest = f"{first.upper:+z.4f}", _in_unit(first, f"{min_gain - first.upper:.4f}")
+        said.append(f"At best the gain is {best}: {rest} more would leave it open.")
     if first.verdict == "open" and first.lower is None:
         why = _out_of_reach(first)
         said.append(f"{why[0].upper()}{why[1:]}.")
     elif first.verdict == "open":
         target, more = _missing(first, level, min_gain)
         if more:
-            said.append(f"If the true gain is {target:.4f}, about {more:,} more labelled rows would show it.")
-        said.append(f"With the same spread a gain of {_needed(first, min_gain):.4f} would have been enough.")
+            hoped = _in_unit(first, f"{target:.4f}")
+            said.append(f"If the true gain is {hoped}, about {more:,} more labelled rows would show it.")
+        needed = _in_unit(first, f"{_needed(first, min_gain):.4f}")
+        said.append(f"With the same spread a gain of {needed} would have been enough.")
     return said
 
 
@@ -120,7 +124,8 @@ def _slack_of(test: Test) -> float:
 
 
 def _slack(test: Test) -> str:
-    return f"The guardrail nearest to its margin is {test.title}: {_small(_slack_of(test))} less would leave it open."
+    slack = _in_unit(test, _small(_slack_of(test)))
+    return f"The guardrail nearest to its margin is {test.title}: {slack} less would leave it open."
 
 
 def _repair(test: Test) -> str:
@@ -133,8 +138,14 @@ def _repair(test: Test) -> str:
         return f"{test.title}: it may be as low as {low:.4f}, and has to be shown to lie above {number:.4f}."
     return (
         f"{test.title}: the loss may be as large as {_small(max(-test.lower, 0))}, and has to be shown to stay below "
-        f"{_small(test.margin)}."
+        f"{_in_unit(test, _small(test.margin))}."
     )
+
+
+def _in_unit(test: Test, number: str) -> str:
+    """A number with the unit of the metric, which stands in brackets behind its name."""
+    unit = test.metric.rpartition(" (")[2].removesuffix(")") if test.metric.endswith(")") else ""
+    return f"{number} {unit}".strip()
 
 
 def _small(value: float | None) -> str:

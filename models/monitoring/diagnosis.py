@@ -127,7 +127,8 @@ def _harm(evidence: Evidence, rules: Rules) -> Diagnosis | None:
     change, sure = _few([alarm.sentence for alarm in harmed]), _sure_of(harmed[0], rules)
     worst = harmed[0].series.partition(".")[0]
     cost = next((each for each in evidence.concept if each.metric == worst), None)
-    part = f"; of that {cost.value:+.3f} in {rules.measures.words(worst)} is the change of concept" if cost else ""
+    amount = rules.measures.amount(worst, cost.value, sign="+") if cost else ""
+    part = f"; of that {amount} in {rules.measures.words(worst)} is the change of concept" if cost else ""
     part += _new_class(evidence, "; ")
     if moved := _movement(evidence, rules):
         return Diagnosis(
@@ -146,8 +147,8 @@ def _early_warning(evidence: Evidence, rules: Rules) -> Diagnosis | None:
     first = heard[0]
     return Diagnosis(
         "labels_needed",
-        f"{rules.measures.words(first.metric)} is estimated at {first.value:.3f} ({first.lower:.3f} to "
-        f"{first.upper:.3f}) on rows without labels, where it was {first.reference:.3f}, and "
+        f"{rules.measures.words(first.metric)} is estimated at {rules.measures.amount(first.metric, first.value)} "
+        f"({first.lower:.3f} to {first.upper:.3f}) on rows without labels, where it was {first.reference:.3f}, and "
         f"{_known(evidence, rules)}.",
         "An estimate without labels is a warning and no proof: it cannot see a change of concept.",
     )
@@ -202,7 +203,8 @@ def _told(change: Change, rules: Rules) -> str:
     """One metric against its reference, in words."""
     name = rules.measures.words(change.metric)
     days = f"{change.num_days} day{'s' if change.num_days > 1 else ''} with labels"
-    return f"{name} {change.value:.3f} against {change.reference:.3f} at promotion, on {days}"
+    value = rules.measures.amount(change.metric, change.value)
+    return f"{name} {value} against {change.reference:.3f} at promotion, on {days}"
 
 
 def _span(evidence: Evidence, rules: Rules) -> str:

@@ -51,7 +51,21 @@ class Measures:
         >>> BINARY.unit
         'nats'
         """
-        return self.loss.label.partition(" (")[2].removesuffix(")")
+        return self.unit_of(self.loss.name)
+
+    def unit_of(self, name: str) -> str:
+        """Of a metric; empty if it has none, or nobody has named it."""
+        metric = next((each for each in (*self.watched, *self.further) if each.name == name), None)
+        return metric.label.partition(" (")[2].removesuffix(")") if metric else ""
+
+    def amount(self, name: str, value: float, sign: str = "") -> str:
+        """A value of a metric within a sentence. Nats are left out: log loss has no other unit.
+
+        >>> BINARY.amount("log_loss", 0.5), measures_of("regression", "minutes").amount("rmse", 2.5, sign="+")
+        ('0.500', '+2.500 minutes')
+        """
+        unit = self.unit_of(name)
+        return f"{value:{sign}z.3f}" + (f" {unit}" if unit not in ("", "nats") else "")
 
 
 def measures_of(task: Task, unit: str | None = None) -> Measures:

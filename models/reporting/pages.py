@@ -197,7 +197,6 @@ def _page(template: str, **content: object) -> str:
         sign=sign_of,
         years=watch_words.alarm_words,
         change=watch_words.change_words,
-        estimated=watch_words.estimated,
         some_days=watch_words.some_days,
     )
     environment.globals.update(dates=wording.period, verdicts=wording.VERDICTS, terms=wording.TERMS, star=STAR)

@@ -8,7 +8,8 @@ from functools import cached_property
 
 from models.monitoring.drift import ColumnDrift
 from models.monitoring.estimation.estimate import Estimate
-from models.monitoring.evidence import Evidence, SeriesAlarm
+from models.monitoring.estimation.reverse_concept import ConceptCost
+from models.monitoring.evidence import Evidence, SeriesAlarm, Trusted
 from models.monitoring.measures import BINARY, Measures
 from models.monitoring.performance import Change
 from models.monitoring.quality import QualityCheck
@@ -51,15 +52,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class Expected:
-    """An estimate of the newest rows, as it is told."""
+    """An estimate of the newest rows, as it is told; `name` says who estimates what."""
 
     estimate: Estimate
     is_heard: bool
-
-    @property
-    def name(self) -> str:
-        """The estimator and what it estimates."""
-        return estimated((self.estimate.metric, self.estimate.estimator))
+    name: str
 
     @property
     def said(self) -> str:
@@ -177,8 +174,13 @@ class History:
     def expected(self) -> list[Expected]:
         """What is expected of the newest rows."""
         return [
-            Expected(each, each.is_reliable and not is_silenced(self.newest, each)) for each in self.evidence.estimates
+            Expected(each, each.is_reliable and not is_silenced(self.newest, each), self.named(each))
+            for each in self.evidence.estimates
         ]
+
+    def named(self, each: Estimate | Trusted) -> str:
+        """A metric with its unit, and the estimator of it: all numbers that are told of it are in that unit."""
+        return estimated(each.metric, each.estimator, self.measures.unit_of(each.metric))
 
     @property
     def checks(self) -> list[QualityCheck]:
@@ -212,12 +214,15 @@ class History:
                 said.append(f"Weighted to look like the new rows, the old ones are worth {worth} of their number.")
         said += [
             f"On inputs as they were before, the {metric_words(cost.metric)} would have changed by "
-            f"{signed(cost.value)} (95% interval {signed(cost.lower)} to {signed(cost.upper)}): that part is no matter "
+            f"{self._amount(cost)} (95% interval {signed(cost.lower)} to {signed(cost.upper)}): that part is no matter "
             "of inputs, but of a world that answers differently."
             for cost in self.evidence.concept
             if finite(cost.value) is not None
         ]
         return said
+
+    def _amount(self, cost: ConceptCost) -> str:
+        return f"{signed(cost.value)} {self.measures.unit_of(cost.metric)}".strip()
 
     @property
     def replayed(self) -> str:

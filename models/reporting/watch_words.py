@@ -37,10 +37,14 @@ def summary(track: Track) -> str:
     return f"{wording.decimals(track.lately, digits)}{unit} lately{new}"
 
 
-def estimated(names: tuple[str, str]) -> str:
-    """A metric and the estimator of it."""
-    metric, estimator = names
-    return f"{metric_words(metric)}, by {wording.ESTIMATORS.get(estimator, wording.words(estimator))}"
+def estimated(metric: str, estimator: str, unit: str = "") -> str:
+    """A metric with its unit, and the estimator of it.
+
+    >>> estimated("mae", "dle", "minutes")
+    'mean absolute error (minutes), by DLE'
+    """
+    where = f" ({unit})" if unit else ""
+    return f"{metric_words(metric)}{where}, by {wording.ESTIMATORS.get(estimator, wording.words(estimator))}"
 
 
 def some_days(days: Sequence[str]) -> str:

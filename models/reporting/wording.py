@@ -126,10 +126,10 @@ def shown(text: str, missing: str = "not known") -> str | Markup:
 def decimals(value: float | None, digits: int = 3, sign: str = "") -> str:
     """A number with so many decimals, a dash when there is none.
 
-    >>> decimals(0.01, 4, sign="+"), decimals(None)
-    ('+0.0100', '–')
+    >>> decimals(0.01, 4, sign="+"), decimals(-0.00001), decimals(None)
+    ('+0.0100', '0.000', '–')
     """
-    return f"{value:{sign},.{digits}f}".replace("-", MINUS) if _is_number(value) else DASH
+    return f"{value:{sign}z,.{digits}f}".replace("-", MINUS) if _is_number(value) else DASH
 
 
 def number(value: float | None, digits: int = 3, missing: str = "not known") -> str | Markup:

@@ -21,9 +21,10 @@ from models.monitoring.drift import ColumnDrift
 from models.monitoring.estimation.estimate import Estimate
 from models.monitoring.estimation.reverse_concept import ConceptCost
 from models.monitoring.estimation.track_record import Trust
-from models.monitoring.evidence import Evidence, JointDrift, SeriesAlarm, Trusted
+from models.monitoring.evidence import Evidence, JointDrift, SeriesAlarm, Trusted, Unsaid
+from models.monitoring.measures import measures_of
 from models.monitoring.performance import Change, Realised
-from models.monitoring.quality import QualityCheck
+from models.monitoring.quality import NOT_OF_A_NUMBER, QualityCheck
 from models.monitoring.replay import Replay
 from models.monitoring.series import Series
 from models.monitoring.watches import Watched
@@ -460,8 +461,8 @@ def test_a_silenced_estimate_is_drawn_but_no_longer_listened_to() -> None:
     assert heard == [week < SILENT for week in range(52)]
     assert all(point.is_heard for stretch in ranking.stretches for point in stretch.estimates)
     said = section("year", "How far estimates can be trusted")
-    assert "Silenced. log loss, by CBPE : on this project the estimate has been within ±0.041" in said
-    assert "log loss, by DLE" in said
+    assert "Silenced. log loss (nats), by CBPE : on this project the estimate has been within ±0.041" in said
+    assert "log loss (nats), by DLE" in said
     assert "Not listened to: too few rows of a class." in said
     assert "is not known yet" in section("one look", "How far estimates can be trusted")
 
@@ -516,8 +517,31 @@ def test_the_part_of_a_changed_world_is_told_apart() -> None:
     cost = ConceptCost("log_loss", 0.031, 0.012, 0.05, 0.007, 0.01)
     look = replace(year()[HARM[0]], evidence=replace(year()[HARM[0]].evidence, concept=(cost,)))
     [*_, said] = History("flights", "arr_late", (look,), ()).together
-    assert "the log loss would have changed by +0.031 (95% interval +0.012 to +0.050)" in said
+    assert "the log loss would have changed by +0.031 nats (95% interval +0.012 to +0.050)" in said
     assert "a world that answers differently" in said
+
+
+def test_what_cannot_be_known_is_told_with_its_reason_and_not_as_a_number() -> None:
+    newest = year()[HARM[0]]
+    unsaid = Unsaid("share of flipped labels", NOT_OF_A_NUMBER)
+    look = replace(newest, evidence=replace(newest.evidence, unsaid=(unsaid,)))
+    page = watch_page("delays", "delay", (look,), (), measures_of("regression", "minutes"))
+    said = " ".join(" ".join(Reader(page).texts).split())
+    assert "What cannot be known Share of flipped labels : noise in the labels of a number, a wilder world" in said
+    assert "What cannot be known" not in section("year", "Is the feed whole?")
+
+
+def test_numbers_of_a_quantity_are_told_in_its_unit() -> None:
+    newest, trust = year()[HARM[0]], year()[-1].evidence.trust[0].trust
+    each = replace(year()[-1].evidence.estimates[0], metric="mae", estimator="dle", value=22.304)
+    cost = ConceptCost("mae", 3.1, 1.2, 5.0, 0.7, 0.01)
+    evidence = replace(newest.evidence, estimates=(each,), concept=(cost,), trust=(Trusted("dle", "mae", trust),))
+    history = History(
+        "delays", "delay", (replace(newest, evidence=evidence),), (), measures_of("regression", "minutes")
+    )
+    assert [expected.name for expected in history.expected] == ["mean absolute error (minutes), by DLE"]
+    assert history.named(evidence.trust[0]) == "mean absolute error (minutes), by DLE"
+    assert "would have changed by +3.100 minutes (95% interval" in history.together[-1]
 
 
 def test_broken_checks_stand_first_and_the_others_are_folded() -> None:

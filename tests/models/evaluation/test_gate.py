@@ -96,7 +96,7 @@ def test_every_answer_has_its_reason_and_a_promotion_means_that_every_test_holds
         assert (judgement.level, judgement.shrunk_gain, judgement.would_change) == (None, None, ())
         return
     first, *guardrails = judgement.tests
-    assert f"gain in log loss (nats) {first.gain:+.4f}" in judgement.reason
+    assert f"gain in log loss (nats) {first.gain:+z.4f}" in judgement.reason
     assert f"{num_rows:,} rows in {num_groups} days." in judgement.reason
     if first.lower is not None:
         assert f"interval {first.lower:+.4f} to {first.upper:+.4f})" in judgement.reason
@@ -279,13 +279,15 @@ def test_what_is_said_of_a_promotion_is_true(num_groups: int, min_gain: float) -
     judgement, main = judge(paired, rules), compare(LOG_LOSS, paired)
     assert judgement.answer == "promoted"
     least, nearest = judgement.would_change
-    needed = number_in(least, r"^With the same spread a gain of less than (\S+) would not have been enough\.$")
+    needed = number_in(least, r"^With the same spread a gain of less than (\S+) nats would not have been enough\.$")
 
     def is_enough(gain: float) -> bool:
         return gain >= min_gain and with_gain(main, gain).spread.p_above(0) <= rules.level
 
     assert not is_enough(needed - 1e-4) and is_enough(needed + 1e-4)  # it is told with four digits
-    slack = number_in(nearest, r"^The guardrail nearest to its margin is .*: (\S+) less would leave it open\.$")
+    slack = number_in(
+        nearest, r"^The guardrail nearest to its margin is .*: (\S+)(?: nats)? less would leave it open\.$"
+    )
     name = number_of_the_nearest(judgement)
     metric, margin = GUARDRAILS[name].metric, GUARDRAILS[name].margin
     assert judgement.tests[1 + name].title in nearest and margin is not None
@@ -306,7 +308,7 @@ def test_what_is_said_of_a_rejection_is_true(num_groups: int) -> None:
     rules = replace(RULES, guardrails=())
     (said,) = judge(paired, rules).would_change
     main = compare(LOG_LOSS, paired)
-    more = number_in(said, r": (\S+) more would leave it open\.$")
+    more = number_in(said, r": (\S+) nats more would leave it open\.$")
     assert with_gain(main, main.gain + more - 1e-4).spread.p_below(0.002) <= rules.level
     assert with_gain(main, main.gain + more + 1e-4).spread.p_below(0.002) > rules.level
     at_best = number_in(said, r"^At best the gain is (\S+):")
@@ -323,7 +325,7 @@ def test_what_is_said_of_an_open_answer_is_true(noise: float) -> None:
     assert judgement.answer == "inconclusive"
     assert (judgement.tests[0].p_value <= rules.level) == (noise == 0.2)  # type: ignore[operator]
     *_, said = judgement.would_change
-    enough = number_in(said, r"^With the same spread a gain of (\S+) would have been enough\.$")
+    enough = number_in(said, r"^With the same spread a gain of (\S+) nats would have been enough\.$")
 
     def is_enough(gain: float) -> bool:
         return gain >= min_gain and with_gain(main, gain).spread.p_above(0) <= rules.level
