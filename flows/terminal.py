@@ -75,13 +75,13 @@ def _(result: Year) -> None:
     title = f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
     table = Table(title=title, box=None, padding=(0, 1), pad_edge=False)
     loss = "\n".join(result.of.name.split(maxsplit=1))
-    aucs = ("est.\nAUC", "real\nAUC") if result.has_auc else ()
-    for name in ("until", "rows", *aucs, loss, "never\nretr."):
+    seconds = (f"est.\n{result.second}", f"real\n{result.second}") if result.has_second else ()
+    for name in ("until", "rows", *seconds, loss, "never\nretr."):
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("diagnosis", "decision", "champion"):
         table.add_column(name, no_wrap=True)
     for period in result.periods:
-        table.add_row(*_cells(period, result.has_auc))
+        table.add_row(*_cells(period, result.has_second))
     console.print(table)
     console.print(result.headline)
     console.print(result.answers.capitalize())
@@ -96,12 +96,12 @@ def _console(soft_wrap: bool = False) -> Console:
     return Console(soft_wrap=soft_wrap, markup=False, emoji=False)
 
 
-def _cells(period: Period, has_auc: bool) -> list[str | Text]:
+def _cells(period: Period, has_second: bool) -> list[str | Text]:
     answer = period.decision.kind if period.decision else "–"
     return [
         f"{period.end:%m-%d}",
         f"{period.num_rows:,}",
-        *((_three(period.estimated_auc), _three(period.realised_auc)) if has_auc else ()),
+        *((_three(period.estimated_second), _three(period.realised_second)) if has_second else ()),
         _three(period.realised_loss),
         _three(period.static_loss),
         period.diagnosis,

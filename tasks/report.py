@@ -15,7 +15,7 @@ from configs.schema import Project
 from models.data.contract import Columns
 from models.data.predictions import Batch, with_scores
 from models.data.scores import SCORE, as_sample, put_scores, scores_in
-from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, RMSE
+from models.evaluation.metrics.catalogue import ACCURACY, AUC, LOG_LOSS, RMSE
 from models.evaluation.metrics.metric import Metric, Undefined
 from models.monitoring.measures import measures_of
 from models.monitoring.watches import Watched
@@ -85,6 +85,7 @@ def summarise(project: Project, end: datetime, seconds: float | None) -> Year:
         static_loss=math.nan if (static := _measured(loss, columns, labelled, STATIC)) is None else static,
         seconds=seconds,
         of=Loss("RMSE", project.data.unit or "") if columns.task == "regression" else Loss(),
+        second=second.label if (second := _second(columns)) else "AUC",
     )
 
 
@@ -92,7 +93,8 @@ def _period(
     registry: Registry, columns: Columns, batch: Batch, labelled: pd.DataFrame, entries: Sequence[Entry]
 ) -> Period:
     watched = registry.watches.find(batch.end)
-    estimate = watched.evidence.estimate("auc") if watched else None
+    second = _second(columns)
+    estimate = watched.evidence.estimate(second.name) if watched and second else None
     times = labelled[columns.time]
     rows = labelled[(times >= pd.Timestamp(batch.start)) & (times < pd.Timestamp(batch.end))]
     loss = RMSE if columns.task == "regression" else LOG_LOSS
@@ -103,12 +105,12 @@ def _period(
         end=batch.end,
         num_rows=batch.num_rows,
         champion=batch.version,
-        estimated_auc=estimate.value if estimate else None,
+        estimated_second=estimate.value if estimate else None,
         estimated_lower=estimate.lower if estimate else None,
         estimated_upper=estimate.upper if estimate else None,
-        realised_auc=_measured(AUC, columns, rows, SCORE),
+        realised_second=_measured(second, columns, rows, SCORE),
         realised_loss=_measured(loss, columns, rows, SCORE),
-        static_auc=_measured(AUC, columns, rows, STATIC),
+        static_second=_measured(second, columns, rows, STATIC),
         static_loss=_measured(loss, columns, rows, STATIC),
         diagnosis=watched.diagnosis.verdict if watched else "not watched",
         diagnosis_reason=watched.diagnosis.reason if watched else "",
@@ -116,9 +118,14 @@ def _period(
     )
 
 
-def _measured(metric: Metric, columns: Columns, rows: pd.DataFrame, name: str) -> float | None:
+def _second(columns: Columns) -> Metric | None:
+    """What is told beside the loss; an AUC of several classes has no estimate, and of a number there is none."""
+    return {"binary": AUC, "multiclass": ACCURACY, "regression": None}[columns.task]
+
+
+def _measured(metric: Metric | None, columns: Columns, rows: pd.DataFrame, name: str) -> float | None:
     """The value on labelled rows with the scores called `name`; None where there is none."""
-    if rows.empty or columns.task not in metric.tasks:
+    if metric is None or rows.empty:
         return None
     try:
         return metric.measure(as_sample(columns.task, rows[columns.label], *scores_in(rows, name))).value

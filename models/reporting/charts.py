@@ -59,11 +59,14 @@ def performance(year: Year) -> Chart:
     return chart("performance", says, lambda shape: _draw_performance(year, shape))
 
 
+SCALES = {"AUC": "0.5 is chance, 1 is perfect", "accuracy": "1 is perfect"}
+
+
 def estimation(year: Year) -> Chart:
-    """AUC estimated without labels, with its band, against the AUC that was realised."""
+    """The second metric estimated without labels, with its band, against what was realised."""
     says = (
-        f"AUC over {len(year.periods)} periods, estimated before labels arrived, with its band, and realised. "
-        "The table below has the numbers."
+        f"{year.second} over {len(year.periods)} periods, estimated before labels arrived, with its band, and "
+        "realised. The table below has the numbers."
     )
     return chart("estimation", says, lambda shape: _draw_estimation(year, shape))
 
@@ -127,9 +130,9 @@ def _draw_performance(year: Year, shape: Shape) -> Figure:
 def _draw_estimation(year: Year, shape: Shape) -> Figure:
     layout = _layout(shape)
     figure = canvas(shape.width, layout.bottom + layout.height + 34)
-    axes = _time_axes(figure, year, shape, layout, "AUC (0.5 is chance, 1 is perfect)")
-    estimated = Series("estimated\n(CBPE)", [period.estimated_auc for period in year.periods], PURPLE, "--", "")
-    realised = Series("realised", [period.realised_auc for period in year.periods], INK, "-", "o")
+    axes = _time_axes(figure, year, shape, layout, f"{year.second} ({SCALES[year.second]})")
+    estimated = Series("estimated\n(CBPE)", [period.estimated_second for period in year.periods], PURPLE, "--", "")
+    realised = Series("realised", [period.realised_second for period in year.periods], INK, "-", "o")
     lower = Series("", [period.estimated_lower for period in year.periods], PURPLE, "", "").heights
     upper = Series("", [period.estimated_upper for period in year.periods], PURPLE, "", "").heights
     axes.fill_between([_middle(period) for period in year.periods], lower, upper, color=PURPLE, alpha=0.16, linewidth=0)

@@ -67,7 +67,7 @@ def year_page(year: Year) -> str:
         headline=year.headline,
         tiles=_tiles(year),
         performance=performance(year),
-        estimation=estimation(year) if year.has_auc else None,
+        estimation=estimation(year) if year.has_second else None,
         decisions=decisions,
         undrawn=[entry for entry in decisions if not year.covers(entry)],
         overrides={str(entry.version): entry for entry in decisions if entry.kind == "overridden"},

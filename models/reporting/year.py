@@ -36,22 +36,23 @@ class Loss:
 
 @dataclass(frozen=True)
 class Period:
-    """One step of a replay. AUC and loss are on the rows of the period, once all labels had arrived.
+    """One step of a replay. Loss and second metric are on the rows of the period, once all labels had arrived.
 
-    There is no AUC of a number. `champion` scored the period. `diagnosis` is what the watch said at its end, and
-    `decision` what the gate answered then (None when no retrain was begun).
+    The second is AUC, or the accuracy of several classes; there is none of a number. `champion` scored the period.
+    `diagnosis` is what the watch said at its end, and `decision` what the gate answered then (None when no retrain was
+    begun).
     """
 
     start: datetime
     end: datetime
     num_rows: int
     champion: str
-    estimated_auc: float | None
+    estimated_second: float | None
     estimated_lower: float | None
     estimated_upper: float | None
-    realised_auc: float | None
+    realised_second: float | None
     realised_loss: float | None
-    static_auc: float | None
+    static_second: float | None
     static_loss: float | None
     diagnosis: str
     diagnosis_reason: str
@@ -71,6 +72,7 @@ class Year:
     seconds: float | None = None
     report: Path | None = None
     of: Loss = Loss()
+    second: str = "AUC"
 
     @property
     def improvement(self) -> float:
@@ -78,9 +80,9 @@ class Year:
         return 1 - self.loss / self.static_loss
 
     @property
-    def has_auc(self) -> bool:
-        """Whether an AUC is known of any period: there is none of numbers."""
-        return any(period.realised_auc is not None or period.estimated_auc is not None for period in self.periods)
+    def has_second(self) -> bool:
+        """Whether a second metric is known of any period: there is none of numbers."""
+        return any(period.realised_second is not None or period.estimated_second is not None for period in self.periods)
 
     @property
     def headline(self) -> str:

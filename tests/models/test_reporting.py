@@ -335,12 +335,12 @@ def year_of(num_periods: int = 22, seed: int = 0) -> Year:
                 end=start + STEP,
                 num_rows=14000 + draw.randrange(2000),
                 champion=champion,
-                estimated_auc=0.74 + draw.gauss(0, 0.01) if number else None,
+                estimated_second=0.74 + draw.gauss(0, 0.01) if number else None,
                 estimated_lower=0.72 if number else None,
                 estimated_upper=0.765 if number else None,
-                realised_auc=0.735 - drift if is_known else None,
+                realised_second=0.735 - drift if is_known else None,
                 realised_loss=0.513 + drift if is_known else None,
-                static_auc=0.71 - drift if is_known else None,
+                static_second=0.71 - drift if is_known else None,
                 static_loss=0.52 + 0.004 * number + drift if is_known else None,
                 diagnosis=("healthy", "benign_shift", "harmful_shift", "labels_needed")[number % 4],
                 diagnosis_reason="Inputs moved without harm: dep_delay (0.31), origin (0.22) and 3 more; "
@@ -497,7 +497,7 @@ def test_the_headline_is_honest(year: Year, log_loss: float, static: float, said
 
 
 def test_a_year_of_numbers_is_told_in_their_unit_and_without_what_only_chances_have(year: Year) -> None:
-    bare = [replace(each, estimated_auc=None, realised_auc=None, static_auc=None) for each in year.periods]
+    bare = [replace(each, estimated_second=None, realised_second=None, static_second=None) for each in year.periods]
     numbers = replace(year, periods=tuple(bare), loss=21.5, static_loss=23.0, of=Loss("RMSE", "minutes"))
     assert "The champions\u2019 RMSE over" in numbers.headline.replace("'", "\u2019")
     assert "was 21.500 minutes, 6.5% below" in numbers.headline
@@ -507,6 +507,14 @@ def test_a_year_of_numbers_is_told_in_their_unit_and_without_what_only_chances_h
     assert "AUC" not in told.partition("All decisions")[0]
     assert ", nats" not in told and "(nats)" not in told
     assert "<dt>log loss</dt>" not in told and "<dt>AUC</dt>" not in told
+
+
+def test_a_year_of_several_classes_is_told_by_accuracy(year: Year) -> None:
+    told = year_page(replace(year, second="accuracy"))
+    assert "The dashed line is the accuracy that CBPE estimated" in told
+    assert 'data-label="Accuracy estimated"' in told and 'data-label="Accuracy realised"' in told
+    assert "accuracy (1 is perfect)" in told and "AUC" not in told.partition("All decisions")[0]
+    assert "<dt>AUC</dt>" not in told
 
 
 def test_a_year_without_labels_or_decisions_renders(year: Year) -> None:
