@@ -23,6 +23,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from configs.component import SourceComponent
 from configs.gate import GUARDRAILS, Gate, Task
 from configs.section import Count, Days, Names, NotNegative, Section, Time, utc
+from configs.storage import WHERE_CREDENTIALS_GO, StorageOptions, holds_a_secret
 from configs.training import Training
 from configs.watch import Watch
 
@@ -126,8 +127,27 @@ class Project(Section):
     training: Training = Field(default_factory=Training)
     watch: Watch = Watch()
     gate: Gate = Gate()
-    storage: str = Field(".perennial", description="folder for registry, predictions, snapshots, reports")
+    storage: str = Field(
+        ".perennial",
+        description="folder, or s3://bucket/prefix (gs://, az://), for registry, predictions, snapshots, reports",
+    )
+    storage_options: StorageOptions = StorageOptions()
+    work_folder: str | None = Field(
+        None,
+        description="folder of this machine for trainings under way, copies, and W&B's offline runs; by default the "
+        "storage, or .perennial if that is no folder",
+    )
     wandb_project: str = "perennial"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storage_holds_no_secret(cls, values: Any) -> Any:
+        if isinstance(values, dict) and holds_a_secret(values.get("storage")):
+            raise ValueError(
+                f"storage is a URL with more in it than a bucket and a prefix, such as s3://bucket/prefix; if it is a "
+                f"credential, {WHERE_CREDENTIALS_GO}"
+            )
+        return values
 
     @model_validator(mode="before")
     @classmethod
@@ -172,6 +192,11 @@ class Project(Section):
                     f"or use one of {', '.join(known)}"
                 )
         return self
+
+    @property
+    def work(self) -> Path:
+        """Folder of this machine for what is under way or can be fetched again."""
+        return Path(self.work_folder or (".perennial" if "://" in self.storage else self.storage))
 
     @property
     def embargo_days(self) -> float:

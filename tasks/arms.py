@@ -73,8 +73,8 @@ class Bench:
 
     @classmethod
     def of(cls, project: Project, registry: Registry, frame: pd.DataFrame, parent: Version | None) -> Bench:
-        """With its folder in the project's storage."""
-        return cls(project, frame, parent, registry.storage.local_path(f"trainings/{project.name}"))
+        """With its folder on this machine, wherever the project's storage is."""
+        return cls(project, frame, parent, project.work / "trainings" / project.name)
 
     def train(
         self,

@@ -31,7 +31,7 @@ FEWEST_ROWS = 50  # on either side, for a classifier to learn what is new
 
 
 @step
-def ask_for_labels(project: Project, as_of: datetime, champion: VersionId) -> Path | None:
+def ask_for_labels(project: Project, as_of: datetime, champion: VersionId) -> str | None:
     """List the rows of the watch window that are worth a label, as CSV and Parquet. None when none is without one.
 
     Args:

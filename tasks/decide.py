@@ -21,7 +21,7 @@ from models.registry.registry import Registry
 from models.registry.versions import VersionId
 from tasks.evaluate import Bench, Contest, compete, set_up
 from tasks.foresee import Foresight, ledger_of, too_few
-from tasks.report import decision_path
+from tasks.report import has_page
 from tasks.require import counted, rules_of
 from tasks.step import load_version, now, registry_of, step
 
@@ -57,7 +57,7 @@ def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
         champion=registered[0].against if registered else state.champion,
         diagnosis=asdict(diagnosis) if diagnosis else None,
         answer=answer,
-        is_published=answer is not None and decision_path(project, answer).exists(),
+        is_published=answer is not None and has_page(project, answer),
         objection=diagnosis.reason if diagnosis and diagnosis.forbids_retrain else None,
     )
 

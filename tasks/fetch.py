@@ -10,8 +10,8 @@ import pandas as pd
 from configs.schema import Project
 from models.data.contract import read
 from models.data.given_labels import GivenLabels, fill
-from models.registry.storage import Storage
 from tasks.step import columns_of
+from tasks.store import storage_of
 
 
 def fetch(
@@ -45,4 +45,4 @@ def fetch(
 
 def given_labels_of(project: Project) -> GivenLabels:
     """What people were asked, and the labels that they gave."""
-    return GivenLabels(Storage(project.storage), project.name, project.data.task)
+    return GivenLabels(storage_of(project), project.name, project.data.task)

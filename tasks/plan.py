@@ -27,7 +27,7 @@ def plan_steps(project: Project) -> list[datetime]:
     if not registry.storage.create(path, settings) and registry.storage.read(path) != settings:
         raise ValueError(
             f"storage={project.storage!r} holds a replay of {project.name} with other settings; "
-            f"remove it, or use another folder: --set storage=.perennial-{hashlib.sha256(settings).hexdigest()[:6]}"
+            f"remove it, or use another: --set storage={project.storage}-{hashlib.sha256(settings).hexdigest()[:6]}"
         )
     end = schedule.end or _last_event(project)
     step_length, moment = timedelta(days=schedule.step_days), schedule.first_champion

@@ -12,9 +12,10 @@ from prefect.runtime import flow_run
 from configs.schema import Project
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
+from models.reporting.pages import decision_file
 from models.reporting.records import decision_markdown
 from tasks import track
-from tasks.report import decision_path
+from tasks.report import link_to
 from tasks.step import step
 
 
@@ -36,8 +37,8 @@ def publish_decision(project: Project, entry: Entry) -> None:
         description=f"**{entry.kind}** as of {entry.as_of[:10]}: {entry.reason}",
     )
     create_markdown_artifact(key=f"{project.name}-decision-report", markdown=decision_markdown(entry, project.name))
-    page = decision_path(project, entry)
-    create_link_artifact(key=f"{project.name}-decision-page", link=page.absolute().as_uri(), link_text=page.name)
+    page = decision_file(entry)
+    create_link_artifact(key=f"{project.name}-decision-page", link=link_to(project, page), link_text=page)
 
 
 @step
@@ -106,7 +107,7 @@ def _tell(project: Project, watched: Watched, event: str) -> None:
 def publish_report(project: Project, page: Path, markdown: str) -> None:
     """The report's headline and link in Prefect."""
     create_markdown_artifact(
-        key=f"{project.name}-report", markdown=f"{markdown}\n\n[{page.name}]({page.absolute().as_uri()})"
+        key=f"{project.name}-report", markdown=f"{markdown}\n\n[{page.name}]({link_to(project, page.name)})"
     )
 
 

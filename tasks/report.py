@@ -26,8 +26,10 @@ from models.reporting.records import decision_json
 from models.reporting.year import Loss, Period, Year
 from tasks.fetch import fetch
 from tasks.step import columns_of, load_version, registry_of, step
+from tasks.store import storage_of
 
 LOOKS_SHOWN = 400
+CONTENT_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}  # what a browser is told
 STATIC = "__static"  # what the first champion says, had it never been retrained
 
 
@@ -35,13 +37,19 @@ STATIC = "__static"  # what the first champion says, had it never been retrained
 def write_decision(project: Project, entry: Entry) -> Path:
     """The page of one decision, and the same as JSON beside it."""
     # The page comes last: one that exists says that everything before it was done.
-    _write(_folder(project) / data_file(entry), decision_json(entry, project.name))
-    return _write(decision_path(project, entry), decision_page(entry, project.name))
+    _write(project, data_file(entry), decision_json(entry, project.name))
+    return _write(project, decision_file(entry), decision_page(entry, project.name))
 
 
-def decision_path(project: Project, entry: Entry) -> Path:
-    """Where the page of a decision lies."""
-    return _folder(project) / decision_file(entry)
+def has_page(project: Project, entry: Entry) -> bool:
+    """Whether the page of a decision was written, by this machine or another."""
+    return storage_of(project).exists(_path(project, decision_file(entry)))
+
+
+def link_to(project: Project, page: str) -> str:
+    """A URL of a page: of the file, or of the object where the storage is a bucket."""
+    place = storage_of(project).place(_path(project, page))
+    return place if storage_of(project).is_remote else Path(place).absolute().as_uri()
 
 
 @step
@@ -52,13 +60,13 @@ def write_watch(project: Project, watched: Watched) -> Path:
     looks = [watched, *itertools.islice(before, LOOKS_SHOWN - 1)][::-1]
     measures = measures_of(project.data.task, project.data.unit)
     page = watch_page(project.name, project.data.label, looks, registry.log.read().entries, measures)
-    return _write(_folder(project) / watch_file(), page)
+    return _write(project, watch_file(), page)
 
 
 @step
 def write_year(project: Project, year: Year) -> Path:
     """The report of a replay."""
-    return _write(_folder(project) / "index.html", year_page(year))
+    return _write(project, "index.html", year_page(year))
 
 
 @step
@@ -133,13 +141,17 @@ def _measured(metric: Metric | None, columns: Columns, rows: pd.DataFrame, name:
         return None
 
 
-def _folder(project: Project) -> Path:
-    return Path(project.storage) / "reports" / project.name
+def _path(project: Project, page: str) -> str:
+    return f"reports/{project.name}/{page}"
 
 
-def _write(path: Path, page: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_suffix(f".{os.getpid()}.tmp")
-    whole.write_text(page, encoding="utf-8")
-    whole.replace(path)
-    return path
+def _write(project: Project, page: str, text: str) -> Path:
+    """Put a page into the storage, and return where it lies on this machine: there, or as a copy if it is a bucket."""
+    path, storage = project.work / _path(project, page), storage_of(project)
+    if storage.is_remote:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = path.with_suffix(f".{os.getpid()}.tmp")
+        whole.write_text(text, encoding="utf-8")
+        whole.replace(path)
+    storage.replace(_path(project, page), text.encode(), CONTENT_TYPES[path.suffix])
+    return path if storage.is_remote else Path(storage.place(_path(project, page)))

@@ -25,6 +25,7 @@ from models.registry.log import LogBroken
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
 from models.training.fit import Diverged
+from tasks.store import storage_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +65,7 @@ def moment_of(as_of: datetime | None) -> datetime:
 
 def registry_of(project: Project) -> Registry:
     """The project's registry."""
-    return Registry.open(project.storage, project.name)
+    return Registry.open(storage_of(project), project.name)
 
 
 def columns_of(project: Project) -> Columns:

@@ -13,7 +13,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
@@ -78,7 +77,7 @@ def summarise(**facts: Any) -> None:
 
 
 def _start(project: Project, job: str, as_of: datetime) -> wandb.Run:
-    folder = Path(project.storage).absolute() / "wandb"
+    folder = project.work.absolute() / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
         os.environ.setdefault(variable, str(folder))

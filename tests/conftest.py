@@ -12,12 +12,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from tests import own_project
 from tests.flows.commands import Shell
+from tests.places import Bucket, Folder, Place
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3Server
 
 START_SECONDS = 120
 
@@ -92,3 +97,29 @@ def replayed(shell: Shell, tmp_path_factory: pytest.TempPathFactory) -> Replayed
     folder = tmp_path_factory.mktemp("replayed")
     own_project.write(folder)
     return Replayed(folder, shell.run(folder, "replay", "churn.yaml"))
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server on loopback, which ends with the session."""
+    from tests.s3_server import serving  # a second, which only those pay who ask for it
+
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, tmp_path: Path) -> Iterator[Bucket]:
+    """A storage in a bucket of its own, on a server without faults."""
+    yield Bucket(s3_server, s3_server.new_bucket(), tmp_path / "work")
+    s3_server.faults.clear()
+    s3_server.is_conditional = True
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of place where a storage can be."""
+    if request.param == "folder":
+        return Folder(tmp_path / "storage", tmp_path / "work")
+    found: Bucket = request.getfixturevalue("bucket")
+    return found

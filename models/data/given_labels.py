@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -70,8 +69,8 @@ class GivenLabels:
         self.storage, self.wanted, self.folder = storage, f"wanted/{project}", f"labels/{project}"
         self.files = RowSets(storage, self.folder)
 
-    def ask(self, as_of: datetime, rows: pd.DataFrame, ids: pd.Series, is_selected: pd.Series) -> Path:
-        """Write a list of rows worth a label, and return where a person finds it as CSV.
+    def ask(self, as_of: datetime, rows: pd.DataFrame, ids: pd.Series, is_selected: pd.Series) -> str:
+        """Write a list of rows worth a label, and return where a person finds it as CSV: a file or a URL.
 
         Args:
             as_of: the moment of the look; if there is a list for it, that one stays.
@@ -87,7 +86,7 @@ class GivenLabels:
         assert path, "the list was written above"
         return path
 
-    def asked(self, as_of: datetime) -> Path | None:
+    def asked(self, as_of: datetime) -> str | None:
         """Where the list of a moment lies as CSV, which is written now if a killed run had not come so far."""
         path = self._path(as_of)
         if not self.storage.exists(f"{path}.parquet"):
@@ -95,7 +94,7 @@ class GivenLabels:
         rows = pd.read_parquet(io.BytesIO(self.storage.read(f"{path}.parquet"))).drop(columns=[ID, IS_SELECTED])
         # Without the mark that utf-8-sig puts in front, a spreadsheet takes the text for that of its country.
         self.storage.create(f"{path}.csv", rows.to_csv(index=False).encode("utf-8-sig"))
-        return self.storage.local_path(f"{path}.csv")
+        return self.storage.place(f"{path}.csv")
 
     def take(self, rows: pd.DataFrame, arrived: datetime, ids: pd.Series, classes: Sequence[str] = ()) -> Taken:
         """Keep the labels of a file, or nothing of it if anything is wrong.
@@ -160,8 +159,8 @@ class GivenLabels:
         paths = [path for path in self.storage.list(self.wanted) if path.endswith(".parquet")]
         drawn: set[str] = set()
         selected: set[str] = set()
-        for path in paths:
-            listed = pd.read_parquet(io.BytesIO(self.storage.read(path)), columns=[ID, IS_SELECTED])
+        for content in self.storage.read_all(paths):
+            listed = pd.read_parquet(io.BytesIO(content), columns=[ID, IS_SELECTED])
             selected.update(listed[ID][listed[IS_SELECTED]])
             drawn.update(listed[ID][~listed[IS_SELECTED]])
         return drawn - selected

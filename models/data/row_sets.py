@@ -30,9 +30,9 @@ class RowSets:
         try:
             content = self.storage.read(path)
         except FileNotFoundError:
-            raise ValueError(f"{self.storage.local_path(path)} is gone: restore it, decisions rest on it") from None
+            raise ValueError(f"{self.storage.place(path)} is gone: restore it, decisions rest on it") from None
         if hashlib.sha256(content).hexdigest()[:16] != name:
-            raise ValueError(f"{self.storage.local_path(path)} was changed after it was kept")
+            raise ValueError(f"{self.storage.place(path)} was changed after it was kept")
         return pd.read_parquet(io.BytesIO(content))
 
     def _path(self, name: str) -> str:

@@ -87,15 +87,14 @@ class Snapshots:
         Raises:
             ValueError: when it is gone, or not what was frozen.
         """
-        path = self.storage.local_path(self._path(snapshot))
+        path = self._path(snapshot)
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            file = self.storage.file(path, snapshot)
         except FileNotFoundError:
-            raise ValueError(f"{path} is gone: restore it, decisions rest on it") from None
-        if found != snapshot:
-            raise ValueError(f"{path} was changed after it was frozen")
-        return path
+            raise ValueError(f"{self.storage.place(path)} is gone: restore it, decisions rest on it") from None
+        if file is None:
+            raise ValueError(f"{self.storage.place(path)} was changed after it was frozen")
+        return file
 
     def _path(self, snapshot: str) -> str:
         return f"{self.folder}/{snapshot}.parquet"

@@ -166,10 +166,11 @@ class DecisionLog:
         """
         entries: list[Entry] = []
         previous = GENESIS
-        for sequence, path in enumerate(self.storage.list(self.folder)):
+        paths = self.storage.list(self.folder)
+        for sequence, (path, content) in enumerate(zip(paths, self.storage.read_all(paths), strict=True)):
             if path != self._path(sequence):
                 raise LogBroken(f"{path} stands where {self._path(sequence)} was expected; an entry is missing")
-            entry = _parse(path, self.storage.read(path))
+            entry = _parse(path, content)
             if entry.previous != previous or entry.sequence != sequence:
                 raise LogBroken(f"{path} does not continue the entry before it; one of the two was changed by hand")
             previous = entry.digest

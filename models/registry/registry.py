@@ -36,9 +36,9 @@ class Registry:
     searches: Trials
 
     @classmethod
-    def open(cls, root: Path | str, project: str) -> Self:
-        """Open the registry of `project` under the folder `root`, which is made when it does not exist."""
-        storage = Storage(root)
+    def open(cls, storage: Storage | Path | str, project: str) -> Self:
+        """Open the registry of `project` in a storage, or under a folder, which is made when it does not exist."""
+        storage = storage if isinstance(storage, Storage) else Storage(storage)
         return cls(
             storage=storage,
             log=DecisionLog(storage, project),

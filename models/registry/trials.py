@@ -64,7 +64,7 @@ class Trials:
     def of(self, attempt: str) -> list[Trial]:
         """All trials of an attempt, in the order of their names."""
         paths = self.storage.list(f"{self.folder}/{_hash(attempt)}")
-        return sorted((_adapter().validate_json(self.storage.read(path)) for path in paths), key=lambda each: each.arm)
+        return sorted(map(_adapter().validate_json, self.storage.read_all(paths)), key=lambda each: each.arm)
 
     def _path(self, attempt: str, arm: str) -> str:
         return f"{self.folder}/{_hash(attempt)}/{_hash(arm)}.json"

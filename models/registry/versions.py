@@ -133,10 +133,10 @@ class Versions:
         try:
             digests = json.loads(content)["sha256"]
         except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"{self.storage.local_path(path)} is not a manifest: {error!r}") from error
+            raise ValueError(f"{self.storage.place(path)} is not a manifest: {error!r}") from error
         if not version.endswith(f"-{_hash(digests)}"):  # or a file could be changed together with its line here
             raise ValueError(
-                f"{self.storage.local_path(path)} was changed after it was written: its files hash to "
+                f"{self.storage.place(path)} was changed after it was written: its files hash to "
                 f"{_hash(digests)}, which is not in the name of the version; restore the file or roll back"
             )
         return digests
@@ -150,7 +150,7 @@ class Versions:
         found = hashlib.sha256(content).hexdigest()
         if found != expected:
             raise ValueError(
-                f"{self.storage.local_path(path)} was changed after it was written: its SHA-256 is "
+                f"{self.storage.place(path)} was changed after it was written: its SHA-256 is "
                 f"{found[:12]}, the manifest says {expected[:12]}; restore the file or roll back"
             )
         return content

@@ -19,9 +19,10 @@ def _one_thread() -> None:
 @pytest.fixture
 def race() -> Callable[..., list[Any]]:
     """`race(work, arguments)` calls `work(argument)` in one process each, all at the same moment."""
-    # A fork server imports torch once for all racers, and has no threads that a fork could leave behind locked.
+    # A fork server imports once for all racers what their modules import, torch above all, and has no threads that a
+    # fork could leave behind locked.
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["models.registry.log"])
+    processes.set_forkserver_preload(["pytest", "hypothesis.strategies", "models.registry.log", "tests.places"])
 
     def start_together(work: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
         barrier, results = processes.Barrier(len(arguments)), processes.SimpleQueue()
