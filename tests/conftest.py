@@ -116,7 +116,7 @@ def bucket(s3_server: S3Server, tmp_path: Path) -> Iterator[Bucket]:
     s3_server.is_conditional = True
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Each kind of place where a storage can be."""
     if request.param == "folder":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -101,7 +102,7 @@ def _open(
 ) -> Store:
     scheme = url.partition("://")[0]
     config = options.for_scheme(scheme) | (credentials.for_scheme(scheme) if credentials else {})
-    client = {"connect_timeout": f"{CONNECT_SECONDS}s", **client} | ({"allow_http": True} if options.allow_http else {})
+    client = {"connect_timeout": f"{CONNECT_SECONDS}s", "allow_http": _allows_http(options), **client}
     opened: Any = from_url  # its types know each scheme apart
     try:
         return opened(url, config=config, client_options=client, retry_config=retries)
@@ -109,6 +110,11 @@ def _open(
         problem = str(error).partition("\n")[0]
     # Outside the block above, or a traceback would show obstore's own error, and all that it holds.
     raise ValueError(f"storage={url!r} cannot be opened: {_without(problem, config.values())}")
+
+
+def _allows_http(options: StoreOptions) -> bool:
+    """obstore passes over this variable as soon as any option of the client is given."""
+    return options.allow_http or os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes", "on")
 
 
 def _without(text: str, values: Any) -> str:

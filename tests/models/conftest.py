@@ -22,7 +22,9 @@ def race() -> Callable[..., list[Any]]:
     # A fork server imports once for all racers what their modules import, torch above all, and has no threads that a
     # fork could leave behind locked.
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["pytest", "hypothesis.strategies", "models.registry.log", "tests.places"])
+    processes.set_forkserver_preload(
+        ["pytest", "hypothesis.strategies", "models.training.fit", "models.networks.tabm", "tests.places"]
+    )
 
     def start_together(work: Callable[..., Any], arguments: Sequence[Any]) -> list[Any]:
         barrier, results = processes.Barrier(len(arguments)), processes.SimpleQueue()

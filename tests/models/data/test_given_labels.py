@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,14 +15,16 @@ from models.data.answers import as_text, matched, read_answers
 from models.data.contract import Columns
 from models.data.given_labels import GivenLabels, Taken, fill
 from models.registry.storage import Storage
+from tests.places import Place
 
 NOON = datetime(2025, 5, 1, 12, tzinfo=UTC)
+LIST = "wanted/churn/20250501T120000.000000Z"
 COLUMNS = Columns(id="customer", time="at", label="churned", numbers=("age",), categories=())
 
 
 @pytest.fixture
-def labels(tmp_path: Path) -> GivenLabels:
-    return GivenLabels(Storage(tmp_path), "churn")
+def labels(place: Place) -> GivenLabels:
+    return GivenLabels(place.storage(), "churn")
 
 
 def answers(**given: object) -> pd.DataFrame:
@@ -35,7 +36,7 @@ def ids(*values: object) -> pd.Series:
     return pd.Series(values, dtype=object)
 
 
-def ask(labels: GivenLabels, as_of: datetime, listed: pd.DataFrame) -> Path:
+def ask(labels: GivenLabels, as_of: datetime, listed: pd.DataFrame) -> str:
     return labels.ask(as_of, listed, listed["customer"], listed["why"] != "by chance")
 
 
@@ -45,40 +46,37 @@ def wanted(*customers: object) -> pd.DataFrame:
     return pd.DataFrame({"rank": range(1, len(customers) + 1), "customer": customers, "why": why, "churned": np.nan})
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_a_list_lies_beside_itself_as_csv_and_a_second_one_for_the_moment_changes_nothing(
-    labels: GivenLabels, tmp_path: Path
+    labels: GivenLabels, place: Place
 ) -> None:
     assert labels.asked(NOON) is None
     path = ask(labels, NOON, wanted("a", "b", "c"))
-    assert path == tmp_path / "wanted/churn/20250501T120000.000000Z.csv"
-    before = files(tmp_path)
+    assert path == f"{place.opening.root}/{LIST}.csv"
+    before = place.objects()
     assert ask(labels, NOON, wanted("x", "y")) == path == labels.asked(NOON)
-    assert files(tmp_path) == before
-    shown, kept = pd.read_csv(path), pd.read_parquet(path.with_suffix(".parquet"))
+    assert place.objects() == before
+    as_csv, as_parquet = (io.BytesIO(place.objects()[f"{LIST}.{kind}"]) for kind in ("csv", "parquet"))
+    shown, kept = pd.read_csv(as_csv), pd.read_parquet(as_parquet)
     pd.testing.assert_frame_equal(shown, wanted("a", "b", "c"), check_dtype=False)
     assert kept["__is_selected"].tolist() == [True, False, True]
-    assert path.read_bytes().startswith(b"\xef\xbb\xbfrank"), "or a spreadsheet takes it for text of its country"
+    assert as_csv.getvalue().startswith(b"\xef\xbb\xbfrank"), "or a spreadsheet takes it for text of its country"
 
 
 def test_a_run_killed_between_the_two_files_is_finished_by_the_next_with_the_list_that_was_kept(
-    labels: GivenLabels, tmp_path: Path
+    labels: GivenLabels, place: Place
 ) -> None:
     path = ask(labels, NOON, wanted("a", "b"))
-    before = files(tmp_path)
-    path.unlink()
+    before = place.objects()
+    place.remove(f"{LIST}.csv")
     assert ask(labels, NOON, wanted("x")) == path
-    assert files(tmp_path) == before
+    assert place.objects() == before
 
 
-def test_what_a_person_wrote_into_the_list_is_not_overwritten(labels: GivenLabels) -> None:
+def test_what_a_person_wrote_into_the_list_is_not_overwritten(labels: GivenLabels, place: Place) -> None:
     path = ask(labels, NOON, wanted("a", "b"))
-    path.write_text("customer,churned\na,1\n")
+    place.put(f"{LIST}.csv", b"customer,churned\na,1\n")
     assert ask(labels, NOON, wanted("a", "b")) == path
-    assert path.read_text() == "customer,churned\na,1\n"
+    assert place.objects()[f"{LIST}.csv"] == b"customer,churned\na,1\n"
 
 
 def test_labels_are_known_from_their_arrival_and_the_first_one_stays(labels: GivenLabels) -> None:
@@ -95,12 +93,12 @@ def test_labels_are_known_from_their_arrival_and_the_first_one_stays(labels: Giv
     assert known["arrived"].to_dict() == {"a": NOON, "b": NOON, "c": later}
 
 
-def test_taking_a_file_twice_keeps_it_once(labels: GivenLabels, tmp_path: Path) -> None:
+def test_taking_a_file_twice_keeps_it_once(labels: GivenLabels, place: Place) -> None:
     labels.take(answers(a=1, b=0), NOON, ids("a", "b"))
-    before = files(tmp_path)
+    before = place.objects()
     again = labels.take(answers(a=1, b=0), NOON + timedelta(hours=1), ids("a", "b"))
     assert (again.num_taken, again.num_known) == (0, 2)
-    assert files(tmp_path) == before
+    assert place.objects() == before
 
 
 def test_of_two_labels_taken_in_side_by_side_the_one_that_arrived_first_counts(labels: GivenLabels) -> None:
@@ -121,18 +119,18 @@ def test_only_rows_drawn_by_chance_may_judge(labels: GivenLabels) -> None:
     assert known.to_dict() == {"hard": True, "lucky": False, "luckier": False, "both": True, "unasked": True}
 
 
-def test_projects_in_one_storage_do_not_see_each_other(labels: GivenLabels, tmp_path: Path) -> None:
+def test_projects_in_one_storage_do_not_see_each_other(labels: GivenLabels, place: Place) -> None:
     labels.take(answers(a=1), NOON, ids("a"))
-    other = GivenLabels(Storage(tmp_path), "churn-2")
+    other = GivenLabels(place.storage(), "churn-2")
     assert other.known(NOON).empty
     assert other.take(answers(a=0), NOON, ids("a")).num_taken == 1
     assert labels.known(NOON)["label"].tolist() == [1.0]
 
 
-def test_a_changed_file_of_labels_is_not_believed(labels: GivenLabels, tmp_path: Path) -> None:
+def test_a_changed_file_of_labels_is_not_believed(labels: GivenLabels, place: Place) -> None:
     labels.take(answers(a=1), NOON, ids("a"))
-    [path] = (tmp_path / "labels/churn").iterdir()
-    path.write_bytes(path.read_bytes() + b" ")
+    [(path, content)] = place.objects().items()
+    place.put(path, content + b" ")
     with pytest.raises(ValueError, match="was changed after it was kept"):
         labels.known(NOON)
 
@@ -157,13 +155,13 @@ def test_a_changed_file_of_labels_is_not_believed(labels: GivenLabels, tmp_path:
     ],
 )
 def test_a_file_with_anything_wrong_is_one_message_and_leaves_no_trace(
-    labels: GivenLabels, tmp_path: Path, rows: pd.DataFrame, message: str
+    labels: GivenLabels, place: Place, rows: pd.DataFrame, message: str
 ) -> None:
     labels.take(answers(old=1), NOON, ids("old"))
-    before = files(tmp_path)
+    before = place.objects()
     with pytest.raises(ValueError, match=message):
         labels.take(rows, NOON + timedelta(days=1), ids("old", "a", "b", "7"))
-    assert files(tmp_path) == before
+    assert place.objects() == before
 
 
 def test_ids_without_a_row_are_counted_and_may_be_given_again_when_the_row_is_there(labels: GivenLabels) -> None:

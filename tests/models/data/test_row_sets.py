@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.data.row_sets import RowSets
 from models.registry.storage import Storage
+from tests.places import Place
 
 IDS = st.one_of(
     st.lists(st.integers(-(2**63), 2**63 - 1), unique=True, max_size=20),
@@ -19,8 +18,8 @@ IDS = st.one_of(
 
 
 @pytest.fixture
-def sets(tmp_path: Path) -> RowSets:
-    return RowSets(Storage(tmp_path), "holdouts/flights")
+def sets(place: Place) -> RowSets:
+    return RowSets(place.storage(), "holdouts/flights")
 
 
 def rows(*ids: int) -> pd.DataFrame:
@@ -35,22 +34,21 @@ def test_rows_come_back_as_they_were_kept(tmp_path_factory: pytest.TempPathFacto
     assert sets.read(sets.keep(kept))["id"].tolist() == ids
 
 
-def test_the_same_rows_have_one_name_and_other_rows_another(sets: RowSets, tmp_path: Path) -> None:
+def test_the_same_rows_have_one_name_and_other_rows_another(sets: RowSets, place: Place) -> None:
     name = sets.keep(rows(1, 2))
     assert sets.keep(rows(1, 2).set_axis([7, 9])) == name, "the index is no part of the rows"
     assert len({name, sets.keep(rows(2, 1)), sets.keep(rows(1)), sets.keep(rows(1, 2).assign(plan="free"))}) == 4
-    assert len(list((tmp_path / "holdouts/flights").iterdir())) == 4
+    assert len(place.objects()) == 4
 
 
-def test_two_folders_of_one_storage_do_not_see_each_other(sets: RowSets, tmp_path: Path) -> None:
+def test_two_folders_of_one_storage_do_not_see_each_other(sets: RowSets, place: Place) -> None:
     with pytest.raises(ValueError, match="is gone"):
-        RowSets(Storage(tmp_path), "hard_rows/flights").read(sets.keep(rows(1)))
+        RowSets(place.storage(), "hard_rows/flights").read(sets.keep(rows(1)))
 
 
-def test_rows_that_are_gone_are_named_with_what_rests_on_them(sets: RowSets, tmp_path: Path) -> None:
+def test_rows_that_are_gone_are_named_with_what_rests_on_them(sets: RowSets, place: Place) -> None:
     name = sets.keep(rows(1))
-    path = tmp_path / f"holdouts/flights/{name}.parquet"
-    path.unlink()
+    place.remove(f"holdouts/flights/{name}.parquet")
     with pytest.raises(ValueError, match=rf"{name}\.parquet is gone: restore it, decisions rest on it"):
         sets.read(name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,8 @@ from models.data.scores import SCORE, aligned, as_sample, places, put_scores, sc
 from models.evaluation.metrics.check import check
 from models.evaluation.metrics.metric import Task
 from models.features.target import Target
-from models.registry.storage import Storage
 from models.registry.versions import VersionId
+from tests.places import Place
 
 CLASSES = st.lists(st.text(max_size=5), min_size=2, max_size=5, unique=True).map(tuple)
 FIRST, SECOND, THIRD = (datetime(2024, 5, day, tzinfo=UTC) for day in (1, 2, 3))
@@ -113,8 +112,8 @@ def test_no_chance_is_lost_by_a_change_of_the_order() -> None:
 
 
 @pytest.fixture
-def predictions(tmp_path: Path) -> Predictions:
-    return Predictions(Storage(tmp_path), "cards")
+def predictions(place: Place) -> Predictions:
+    return Predictions(place.storage(), "cards")
 
 
 def filed(ids: list[str], target: Target, at: datetime, seed: int = 0) -> pd.DataFrame:
@@ -148,8 +147,8 @@ def test_of_a_row_in_two_batches_the_later_value_counts(predictions: Predictions
     assert frame[SCORE].tolist() == [-39.5, -40.5]
 
 
-def test_logged_inputs_keep_the_scores_of_their_batch(tmp_path: Path) -> None:
-    logged, target = LoggedInputs(Storage(tmp_path), "cards"), Target("multiclass", ("a", "b"))
+def test_logged_inputs_keep_the_scores_of_their_batch(place: Place) -> None:
+    logged, target = LoggedInputs(place.storage(), "cards"), Target("multiclass", ("a", "b"))
     batch = Batch(FIRST, SECOND, VersionId("one"), 100)
     rows = put_scores(pd.DataFrame({"id": range(100), "limit": np.arange(100.0)}), chances(100, 2), target)
     logged.add(batch, rows, num_rows=10)

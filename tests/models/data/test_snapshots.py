@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ from models.data.contract import Columns
 from models.data.snapshots import Snapshot, Snapshots
 from models.data.streaming import Streamed, Table, fit_in_pieces
 from models.data.windows import Windows, between
-from models.registry.storage import Storage
+from tests.places import Folder, Place
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 COLUMNS = Columns("id", "event_time", "label", ("number",), ("place",))
@@ -38,9 +37,9 @@ def frame() -> pd.DataFrame:
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Snapshots:
+def kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> Snapshots:
     monkeypatch.setattr(snapshots, "GROUP_ROWS", 50)
-    return Snapshots(Storage(tmp_path), "project")
+    return Snapshots(place.storage(), "project")
 
 
 @pytest.fixture
@@ -76,9 +75,9 @@ def test_a_file_has_groups_of_rows_and_can_be_streamed(kept: Snapshots, snapshot
     assert sum(len(batch.targets) for batch in rows.batches(64, 0, torch.device("cpu"))) == len(rows)
 
 
-def test_a_snapshot_that_was_changed_or_is_gone_is_refused(kept: Snapshots, snapshot: Snapshot) -> None:
-    path = kept.file(snapshot.id)
-    path.write_bytes(path.read_bytes()[:-1] + b"?")
+def test_a_snapshot_that_was_changed_or_is_gone_is_refused(kept: Snapshots, snapshot: Snapshot, place: Place) -> None:
+    [(path, content)] = place.objects().items()
+    place.put(path, content[:-1] + b"?")
     for read in (
         lambda: kept.read(snapshot),
         lambda: kept.ids(snapshot.id, "id", "event_time", START, START + timedelta(days=1)),
@@ -86,6 +85,20 @@ def test_a_snapshot_that_was_changed_or_is_gone_is_refused(kept: Snapshots, snap
     ):
         with pytest.raises(ValueError, match="was changed after it was frozen"):
             read()
-    path.unlink()
+    place.remove(path)
     with pytest.raises(ValueError, match="is gone: restore it"):
         kept.read(snapshot)
+
+
+def test_a_snapshot_is_fetched_once_from_a_bucket_and_again_if_its_copy_was_spoilt(
+    kept: Snapshots, snapshot: Snapshot, place: Place
+) -> None:
+    if isinstance(place, Folder):
+        pytest.skip("a folder has no copies")
+    [content] = place.objects().values()
+    place.server.requests.clear()
+    copies = [kept.file(snapshot.id) for _ in range(3)]
+    assert len(place.server.requests) == 1
+    copies[0].write_bytes(content[:100])
+    copies[0].with_name(f"{copies[0].name}.part").write_bytes(b"of one that was killed")
+    assert kept.file(snapshot.id).read_bytes() == content

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from models.monitoring.memo import Fingerprints, HeldMemo, StoredMemo
-from models.registry.storage import Storage
+from tests.places import Place
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ ROWS = pd.DataFrame(
 )
 
 
-def test_a_result_is_computed_once_and_comes_back_equal(tmp_path: Path) -> None:
+def test_a_result_is_computed_once_and_comes_back_equal(place: Place) -> None:
     calls = []
 
     def compute() -> Found:
@@ -38,10 +37,10 @@ def test_a_result_is_computed_once_and_comes_back_equal(tmp_path: Path) -> None:
         return Found((0.1, 1 / 3))
 
     for _ in range(3):
-        assert StoredMemo(Storage(tmp_path), "own").once("drift", "key", Found, compute) == Found((0.1, 1 / 3))
+        assert StoredMemo(place.storage(), "own").once("drift", "key", Found, compute) == Found((0.1, 1 / 3))
     assert len(calls) == 1
-    StoredMemo(Storage(tmp_path), "other").once("drift", "key", Found, compute)
-    StoredMemo(Storage(tmp_path), "own").once("drift", "another", Found, compute)
+    StoredMemo(place.storage(), "other").once("drift", "key", Found, compute)
+    StoredMemo(place.storage(), "own").once("drift", "another", Found, compute)
     assert len(calls) == 3
 
 
@@ -52,8 +51,8 @@ def test_what_is_held_in_memory_lasts_as_long_as_the_memo() -> None:
 
 
 @pytest.mark.parametrize("is_stored", [False, True])
-def test_of_several_only_the_missing_ones_are_computed_and_all_at_once(is_stored: bool, tmp_path: Path) -> None:
-    memo = StoredMemo(Storage(tmp_path), "own") if is_stored else HeldMemo()
+def test_of_several_only_the_missing_ones_are_computed_and_all_at_once(is_stored: bool, place: Place) -> None:
+    memo = StoredMemo(place.storage(), "own") if is_stored else HeldMemo()
     asked: list[list[int]] = []
 
     def compute(places: Sequence[int]) -> list[int]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 from models.monitoring.watches import Watches
-from models.registry.storage import Storage
+from tests.places import Place
 
 REALISED = ("num_rows", "num_groups", "log_loss", "auc", "reference_log_loss", "reference_auc", "rise", "p_value")
 FIRST_FORM = {
@@ -30,8 +29,8 @@ FIRST_FORM = {
 }
 
 
-def test_a_record_that_was_written_before_days_were_watched_keeps_its_verdict(tmp_path: Path) -> None:
-    storage = Storage(tmp_path)
+def test_a_record_that_was_written_before_days_were_watched_keeps_its_verdict(place: Place) -> None:
+    storage = place.storage()
     storage.create("watches/own/20250412T000000.000000Z.json", json.dumps(FIRST_FORM).encode())
     [found] = Watches(storage, "own").backwards(datetime(2026, 1, 1, tzinfo=UTC))
     assert found.diagnosis.forbids_retrain

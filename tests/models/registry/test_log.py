@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from models.registry.log import ChampionChanged, DecisionLog, Entry, LogBroken, State, Superseded, fold
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
+from tests.places import Opening, Place
 
 AS_OF = datetime(2013, 5, 1, tzinfo=UTC)
 
@@ -31,13 +31,13 @@ def append(log: DecisionLog, kind: Any, attempt: str, version: str | None = None
     return log.append(kind, "Because.", attempt=attempt, version=version, **arguments | changes)
 
 
-def files(root: Path) -> list[Path]:
-    return sorted((root / "registry" / "flights" / "log").iterdir())
+def path_of(number: int) -> str:
+    return f"registry/flights/log/{number:08}.json"
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> DecisionLog:
-    return DecisionLog(Storage(tmp_path), "flights")
+def log(place: Place) -> DecisionLog:
+    return DecisionLog(place.storage(), "flights")
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_a_changed_byte_anywhere_is_found(tmp_path_factory: pytest.TempPathFacto
     log = DecisionLog(Storage(root), "flights")
     append(log, "promoted", "one", "v1")
     append(log, "promoted", "two", "v2")
-    path = data.draw(st.sampled_from(files(root)))
+    path = root / path_of(data.draw(st.integers(0, 1)))
     content = bytearray(path.read_bytes())
     position = data.draw(st.integers(0, len(content) - 1))
     content[position] ^= data.draw(st.integers(1, 255))
@@ -268,46 +268,45 @@ def test_a_changed_byte_anywhere_is_found(tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_an_entry_whose_version_was_changed_by_hand_is_found(written: DecisionLog, tmp_path: Path, number: int) -> None:
-    path = files(tmp_path)[number]
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "mine"}, indent=1, sort_keys=True) + "\n")
+def test_an_entry_whose_version_was_changed_by_hand_is_found(written: DecisionLog, place: Place, number: int) -> None:
+    content = json.loads(place.objects()[path_of(number)]) | {"version": "mine"}
+    place.put(path_of(number), (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
     with pytest.raises(LogBroken, match="changed"):
         written.read()
 
 
 @pytest.mark.parametrize("number", range(3))
-def test_a_removed_entry_is_found(written: DecisionLog, tmp_path: Path, number: int) -> None:
-    files(tmp_path)[number].unlink()
+def test_a_removed_entry_is_found(written: DecisionLog, place: Place, number: int) -> None:
+    place.remove(path_of(number))
     with pytest.raises(LogBroken, match="an entry is missing"):
         written.read()
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".DS_Store", "00000004.json.bak", "00000005.json", "4.json"])
-def test_a_foreign_file_is_found(written: DecisionLog, tmp_path: Path, name: str) -> None:
-    (files(tmp_path)[0].parent / name).write_bytes(files(tmp_path)[-1].read_bytes())
+def test_a_foreign_file_is_found(written: DecisionLog, place: Place, name: str) -> None:
+    place.put(f"registry/flights/log/{name}", place.objects()[path_of(3)])
     with pytest.raises(LogBroken):
         written.read()
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"\xff\xfe", b'{"kind": "promoted"}'])
-def test_a_file_that_is_no_entry_is_named(written: DecisionLog, tmp_path: Path, content: bytes) -> None:
-    (files(tmp_path)[0].parent / "00000004.json").write_bytes(content)
+def test_a_file_that_is_no_entry_is_named(written: DecisionLog, place: Place, content: bytes) -> None:
+    place.put(path_of(4), content)
     with pytest.raises(LogBroken, match=r"00000004\.json is not an entry of a decision log"):
         written.read()
 
 
-def test_entries_that_change_places_are_found(written: DecisionLog, tmp_path: Path) -> None:
-    one, two = files(tmp_path)[1:3]
-    contents = one.read_bytes(), two.read_bytes()
-    two.write_bytes(contents[0])
-    one.write_bytes(contents[1])
+def test_entries_that_change_places_are_found(written: DecisionLog, place: Place) -> None:
+    contents = place.objects()
+    place.put(path_of(1), contents[path_of(2)])
+    place.put(path_of(2), contents[path_of(1)])
     with pytest.raises(LogBroken):
         written.read()
 
 
-def append_many(argument: tuple[Path, int]) -> list[Entry]:
-    root, racer = argument
-    log = DecisionLog(Storage(root), "flights")
+def append_many(argument: tuple[Opening, int]) -> list[Entry]:
+    opening, racer = argument
+    log = DecisionLog(opening.storage(), "flights")
     return [
         log.append(
             "declined",
@@ -322,20 +321,20 @@ def append_many(argument: tuple[Path, int]) -> list[Entry]:
     ]
 
 
-def test_racing_writers_leave_an_unbroken_chain_with_every_entry(
-    tmp_path: Path, race: Callable[..., list[Any]]
-) -> None:
-    returned = [entry for entries in race(append_many, [(tmp_path, racer) for racer in range(8)]) for entry in entries]
-    state = DecisionLog(Storage(tmp_path), "flights").read()
+def test_racing_writers_leave_an_unbroken_chain_with_every_entry(place: Place, race: Callable[..., list[Any]]) -> None:
+    returned = [
+        entry for entries in race(append_many, [(place.opening, racer) for racer in range(8)]) for entry in entries
+    ]
+    state = DecisionLog(place.storage(), "flights").read()
     assert sorted(entry.attempt for entry in state.entries) == sorted(f"{r}-{n}" for r in range(8) for n in range(5))
     assert sorted(returned, key=lambda entry: entry.sequence) == list(state.entries)
 
 
-def promote(argument: tuple[Path, int]) -> str:
-    root, racer = argument
+def promote(argument: tuple[Opening, int]) -> str:
+    opening, racer = argument
     try:
         return (
-            DecisionLog(Storage(root), "flights")
+            DecisionLog(opening.storage(), "flights")
             .append(
                 "promoted",
                 "Better.",
@@ -353,19 +352,19 @@ def promote(argument: tuple[Path, int]) -> str:
 
 
 def test_one_of_several_promotions_decided_against_the_same_champion_wins(
-    tmp_path: Path, race: Callable[..., list[Any]]
+    place: Place, race: Callable[..., list[Any]]
 ) -> None:
-    results = race(promote, [(tmp_path, racer) for racer in range(8)])
+    results = race(promote, [(place.opening, racer) for racer in range(8)])
     assert results.count("lost") == 7
-    state = DecisionLog(Storage(tmp_path), "flights").read()
+    state = DecisionLog(place.storage(), "flights").read()
     assert state.champion in results
     assert len(state.entries) == 1
 
 
-def spend(argument: tuple[Path, int]) -> list[float]:
+def spend(argument: tuple[Opening, int]) -> list[float]:
     """Decide three times, each at a level that follows from the decisions before it, and again when it is late."""
-    root, racer = argument
-    log, levels = DecisionLog(Storage(root), "flights"), list[float]()
+    opening, racer = argument
+    log, levels = DecisionLog(opening.storage(), "flights"), list[float]()
     while len(levels) < 3:
         state = log.read()
         level = level_after(state)
@@ -390,10 +389,10 @@ def level_after(state: State) -> float:
 
 
 def test_racing_attempts_each_spend_a_level_of_their_own_that_the_log_then_gave(
-    tmp_path: Path, race: Callable[..., list[Any]]
+    place: Place, race: Callable[..., list[Any]]
 ) -> None:
-    returned = [level for levels in race(spend, [(tmp_path, racer) for racer in range(6)]) for level in levels]
-    entries = DecisionLog(Storage(tmp_path), "flights").read().entries
+    returned = [level for levels in race(spend, [(place.opening, racer) for racer in range(6)]) for level in levels]
+    entries = DecisionLog(place.storage(), "flights").read().entries
     expected = [0.05 / (1 + number) for number in range(6 * 3)]
     assert [entry.evidence["level"] for entry in entries] == expected
     assert sorted(returned, reverse=True) == expected

@@ -22,9 +22,9 @@ from models.networks.inputs import Inputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
 from models.registry import log, storage, versions
-from models.registry.storage import Storage
 from models.registry.versions import VersionId, Versions
 from models.training.fit import seeded
+from tests.places import Opening, Place
 
 AS_OF = datetime(2013, 5, 1, tzinfo=UTC)
 LINEAGE = {"trained_until": "2013-04-20T00:00:00+00:00", "seed": 3, "parent": None}
@@ -53,8 +53,8 @@ def build(class_path: str, init_args: dict[str, Any], inputs: Inputs) -> nn.Modu
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Versions:
-    return Versions(Storage(tmp_path), "flights")
+def store(place: Place) -> Versions:
+    return Versions(place.storage(), "flights")
 
 
 def save(store: Versions, name: str = "MLP", seed: int = 0, as_of: datetime = AS_OF) -> VersionId:
@@ -62,8 +62,8 @@ def save(store: Versions, name: str = "MLP", seed: int = 0, as_of: datetime = AS
     return store.save(model(name, seed), network, LINEAGE, {"expectations.json": b"{}"}, as_of)
 
 
-def folder(root: Path, version: VersionId) -> Path:
-    return root / "registry" / "flights" / "versions" / version
+def path_of(version: VersionId, name: str) -> str:
+    return f"registry/flights/versions/{version}/{name}"
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -93,21 +93,20 @@ def test_other_content_is_another_version_and_ids_come_oldest_first(store: Versi
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("position", [0, -1])
 def test_one_changed_byte_is_refused_with_the_name_of_the_file(
-    store: Versions, tmp_path: Path, name: str, position: int
+    store: Versions, place: Place, name: str, position: int
 ) -> None:
     version = save(store)
-    path = folder(tmp_path, version) / name
-    content = bytearray(path.read_bytes())
+    content = bytearray(place.objects()[path_of(version, name)])
     content[position] ^= 1
-    path.write_bytes(content)
+    place.put(path_of(version, name), bytes(content))
     with pytest.raises(ValueError, match=rf"{name} was changed after it was written: its SHA-256 is \w+, the manifest"):
         store.load(version, build)
 
 
-def test_a_changed_lineage_is_refused_without_loading_the_weights(store: Versions, tmp_path: Path) -> None:
+def test_a_changed_lineage_is_refused_without_loading_the_weights(store: Versions, place: Place) -> None:
     version = save(store)
-    path = folder(tmp_path, version) / "lineage.json"
-    path.write_text(path.read_text().replace("2013-04-20", "2013-04-10"))
+    path = path_of(version, "lineage.json")
+    place.put(path, place.objects()[path].replace(b"2013-04-20", b"2013-04-10"))
     with pytest.raises(ValueError, match=r"lineage\.json was changed after it was written"):
         store.lineage(version)
     with pytest.raises(ValueError, match="there is no version 'other'"):
@@ -115,57 +114,57 @@ def test_a_changed_lineage_is_refused_without_loading_the_weights(store: Version
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_lost_file_is_refused_with_its_name(store: Versions, tmp_path: Path, name: str) -> None:
+def test_a_lost_file_is_refused_with_its_name(store: Versions, place: Place, name: str) -> None:
     version = save(store)
-    (folder(tmp_path, version) / name).unlink()
+    place.remove(path_of(version, name))
     with pytest.raises(ValueError, match=f"has lost {name}; restore it or roll back"):
         store.load(version, build)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_and_its_line_in_the_manifest_changed_together_are_refused(
-    store: Versions, tmp_path: Path, name: str
+    store: Versions, place: Place, name: str
 ) -> None:
     version = save(store)
-    path, manifest = folder(tmp_path, version) / name, folder(tmp_path, version) / "manifest.json"
-    path.write_bytes(path.read_bytes() + b" ")
-    content = json.loads(manifest.read_text())
-    content["sha256"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    manifest.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    changed, manifest = place.objects()[path_of(version, name)] + b" ", path_of(version, "manifest.json")
+    place.put(path_of(version, name), changed)
+    content = json.loads(place.objects()[manifest])
+    content["sha256"][name] = hashlib.sha256(changed).hexdigest()
+    place.put(manifest, (json.dumps(content, indent=1, sort_keys=True) + "\n").encode())
     with pytest.raises(ValueError, match=r"manifest\.json"):
         store.load(version, build)
 
 
-def test_a_manifest_that_forgets_a_file_is_refused(store: Versions, tmp_path: Path) -> None:
+def test_a_manifest_that_forgets_a_file_is_refused(store: Versions, place: Place) -> None:
     version = save(store)
-    manifest = folder(tmp_path, version) / "manifest.json"
-    content = json.loads(manifest.read_text())
+    manifest = path_of(version, "manifest.json")
+    content = json.loads(place.objects()[manifest])
     del content["sha256"]["expectations.json"]
-    manifest.write_text(json.dumps(content))
+    place.put(manifest, json.dumps(content).encode())
     with pytest.raises(ValueError, match=r"manifest\.json"):
         store.load(version, build)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])
-def test_a_manifest_that_is_none_is_refused(store: Versions, tmp_path: Path, content: bytes) -> None:
+def test_a_manifest_that_is_none_is_refused(store: Versions, place: Place, content: bytes) -> None:
     version = save(store)
-    (folder(tmp_path, version) / "manifest.json").write_bytes(content)
+    place.put(path_of(version, "manifest.json"), content)
     with pytest.raises(ValueError, match=r"manifest\.json"):
         store.load(version, build)
 
 
-def test_without_its_manifest_a_version_does_not_exist(store: Versions, tmp_path: Path) -> None:
+def test_without_its_manifest_a_version_does_not_exist(store: Versions, place: Place) -> None:
     version, other = save(store), save(store, seed=1)
-    (folder(tmp_path, version) / "manifest.json").unlink()
+    place.remove(path_of(version, "manifest.json"))
     assert store.ids() == [other]
     with pytest.raises(ValueError, match=f"there is no version '{version}'; there are {other}"):
         store.load(version, build)
 
 
-def test_a_save_that_was_killed_half_way_is_finished_by_the_next_one(store: Versions, tmp_path: Path) -> None:
+def test_a_save_that_was_killed_half_way_is_finished_by_the_next_one(store: Versions, place: Place) -> None:
     version = save(store)
-    (folder(tmp_path, version) / "manifest.json").unlink()
-    (folder(tmp_path, version) / "lineage.json").unlink()
+    place.remove(path_of(version, "manifest.json"))
+    place.remove(path_of(version, "lineage.json"))
     assert save(store) == version
     assert np.array_equal(store.load(version, build).model.predict(rows()), model().predict(rows()))
 
@@ -189,14 +188,14 @@ def test_weights_are_saved_whatever_their_layout(store: Versions) -> None:
     assert np.array_equal(store.load(version, build).model.predict(rows()), model().predict(rows()))
 
 
-def save_same(argument: tuple[Path, int]) -> str:
-    return save(Versions(Storage(argument[0]), "flights"))
+def save_same(argument: tuple[Opening, int]) -> str:
+    return save(Versions(argument[0].storage(), "flights"))
 
 
 def test_racing_writers_of_the_same_content_leave_one_whole_version(
-    tmp_path: Path, race: Callable[..., list[Any]], store: Versions
+    place: Place, race: Callable[..., list[Any]], store: Versions
 ) -> None:
-    (version,) = set(race(save_same, [(tmp_path, racer) for racer in range(4)]))
+    (version,) = set(race(save_same, [(place.opening, racer) for racer in range(4)]))
     assert store.ids() == [version]
     store.load(version, build)
 
