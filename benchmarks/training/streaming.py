@@ -78,8 +78,8 @@ def run(size: Size, jobs: int) -> dict[str, Any]:
         arguments = {"path": str(path), **asdict(size)}
 
         def measured(kind: str) -> dict[str, Any]:
-            own = {"environment": FRUGAL, "stack_kib": STACK_KIB} if kind == "stream" else {}
-            found = in_a_process("benchmarks.training.streaming", {"kind": kind} | arguments, **own)
+            environment, stack_kib = (FRUGAL, STACK_KIB) if kind == "stream" else (None, None)
+            found = in_a_process("benchmarks.training.streaming", {"kind": kind} | arguments, environment, stack_kib)
             say(f"{kind}: {found['rows_per_second']:,.0f} rows/s, {found['peak_mib']:.0f} MiB")
             return found
 

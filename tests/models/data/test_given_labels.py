@@ -283,8 +283,8 @@ def test_ids_are_matched_as_text_before_they_are_as_numbers() -> None:
 CLASSES = ("blue", "red", "3", "Straße")
 
 
-def of_classes(tmp_path: Path) -> GivenLabels:
-    return GivenLabels(Storage(tmp_path), "paint", "multiclass")
+def of_classes(place: Place) -> GivenLabels:
+    return GivenLabels(place.storage(), "paint", "multiclass")
 
 
 @pytest.mark.parametrize(
@@ -300,12 +300,12 @@ def of_classes(tmp_path: Path) -> GivenLabels:
         ("3.5", "is '3.5', which is no class that is known"),
     ],
 )
-def test_a_class_that_nobody_knows_is_a_mistake_until_it_is_named(tmp_path: Path, label: object, message: str) -> None:
+def test_a_class_that_nobody_knows_is_a_mistake_until_it_is_named(place: Place, label: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        of_classes(tmp_path).take(answers(a=label), NOON, ids("a"), CLASSES)
-    assert files(tmp_path) == {}
-    of_classes(tmp_path).take(answers(a=label), NOON, ids("a"), (*CLASSES, as_text(pd.Series([label]))[0]))
-    assert of_classes(tmp_path).take(answers(b=label), NOON, ids("b"), CLASSES).num_taken == 1, "given before is known"
+        of_classes(place).take(answers(a=label), NOON, ids("a"), CLASSES)
+    assert place.objects() == {}
+    of_classes(place).take(answers(a=label), NOON, ids("a"), (*CLASSES, as_text(pd.Series([label]))[0]))
+    assert of_classes(place).take(answers(b=label), NOON, ids("b"), CLASSES).num_taken == 1, "given before is known"
 
 
 @given(
@@ -324,15 +324,15 @@ def test_a_class_that_nobody_knows_is_a_mistake_until_it_is_named(tmp_path: Path
 def test_every_class_comes_back_from_a_spreadsheet_as_itself(
     tmp_path_factory: pytest.TempPathFactory, classes: list[str], blanks: str
 ) -> None:
-    labels = of_classes(tmp_path_factory.mktemp("labels"))
+    labels = GivenLabels(Storage(tmp_path_factory.mktemp("labels")), "paint", "multiclass")
     sheet = pd.DataFrame({"customer": range(len(classes)), "churned": [f"{blanks}{each}{blanks}" for each in classes]})
     content = sheet.to_csv(index=False).encode("utf-8-sig")
     labels.take(read_answers("list.csv", content, "customer", "churned"), NOON, ids(*range(len(classes))), classes)
     assert labels.known(NOON)["label"].tolist() == classes
 
 
-def test_a_number_is_taken_as_it_stands_and_nothing_else_for_one(tmp_path: Path) -> None:
-    labels = GivenLabels(Storage(tmp_path), "minutes", "regression")
+def test_a_number_is_taken_as_it_stands_and_nothing_else_for_one(place: Place) -> None:
+    labels = GivenLabels(place.storage(), "minutes", "regression")
     labels.take(answers(a="12.5", b=-3, c=" 1e3 "), NOON, ids("a", "b", "c"))
     assert labels.known(NOON)["label"].tolist() == [12.5, -3.0, 1000.0]
     for wrong in ("12,5", "1_000", "5 min", "12%", "nan", "inf", "0x1A", True):
@@ -341,8 +341,8 @@ def test_a_number_is_taken_as_it_stands_and_nothing_else_for_one(tmp_path: Path)
     assert labels.known(NOON)["id"].tolist() == ["a", "b", "c"]
 
 
-def test_rows_without_a_class_stay_without_one(tmp_path: Path) -> None:
-    labels = of_classes(tmp_path)
+def test_rows_without_a_class_stay_without_one(place: Place) -> None:
+    labels = of_classes(place)
     labels.take(answers(a="red", b="blue"), NOON, ids("a", "b", "c"), CLASSES)
     frame = pd.DataFrame({"customer": list("abc"), "at": pd.Timestamp(NOON), "churned": [None, "3", None]})
     assert fill(frame, COLUMNS, labels.known(NOON), NOON + timedelta(1))["churned"].tolist() == ["red", "3", None]
