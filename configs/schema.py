@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
-from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
 from pydantic import (
@@ -15,14 +14,14 @@ from pydantic import (
     Field,
     ValidationError,
     WithJsonSchema,
-    field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from configs.component import SourceComponent
+from configs.deploy import Deploy
 from configs.gate import GUARDRAILS, Gate, Task
-from configs.section import Count, Days, Names, NotNegative, Section, Time, utc
+from configs.section import Count, Days, Names, NotNegative, Section, Time, Zone, utc
 from configs.storage import WHERE_CREDENTIALS_GO, StorageOptions, holds_a_secret
 from configs.training import Training
 from configs.watch import Watch
@@ -56,7 +55,7 @@ class Data(Section):
     other: Names = Field(
         (), description="columns that are no features and are kept for judging: a customer, a protected group, a worth"
     )
-    timezone: str = Field("UTC", description="where midnight is: rows of one local day are one group for the gate")
+    timezone: Zone = Field("UTC", description="where midnight is: rows of one local day are one group for the gate")
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -68,13 +67,6 @@ class Data(Section):
         if self.unit is not None and self.task != "regression":
             raise ValueError(f"unit={self.unit!r} is of a regression's label, and task is {self.task}; leave unit out")
         return self
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone_exists(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"{value!r} is not a time zone; write one such as UTC or America/New_York")
-        return str(ZoneInfo(value))
 
     @model_validator(mode="after")
     def _columns_have_one_meaning(self) -> Self:
@@ -127,6 +119,7 @@ class Project(Section):
     training: Training = Field(default_factory=Training)
     watch: Watch = Watch()
     gate: Gate = Gate()
+    deploy: Deploy = Field(default_factory=Deploy)
     storage: str = Field(
         ".perennial",
         description="folder, or s3://bucket/prefix (gs://, az://), for registry, predictions, snapshots, reports",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
 from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -21,6 +22,7 @@ Time = Annotated[
     AfterValidator(lambda moment: utc(moment)),
 ]
 Names = Annotated[tuple[str, ...], Field(strict=False)]
+Zone = Annotated[str, AfterValidator(lambda name: _zone(name))]
 
 
 def _in_utc(value: object) -> object:
@@ -37,6 +39,12 @@ def _in_utc(value: object) -> object:
 def utc(moment: datetime) -> datetime:
     """The moment with UTC's own zone object: pandas refuses a list of moments whose zones are of different types."""
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not a time zone; write one such as UTC or America/New_York")
+    return str(ZoneInfo(name))
 
 
 class Section(BaseModel):

@@ -22,7 +22,7 @@ def plan_steps(project: Project) -> list[datetime]:
     its answers would be those of the old settings.
     """
     registry, schedule = registry_of(project), project.schedule
-    settings = project.model_dump_json().encode()
+    settings = project.model_dump_json(exclude={"deploy"}).encode()
     path = f"replays/{project.name}.json"
     if not registry.storage.create(path, settings) and registry.storage.read(path) != settings:
         raise ValueError(

@@ -124,7 +124,7 @@ def _save(
 def _lineage(
     project: Project, snapshot: Snapshot, trained: Trained, chosen: Chosen, parent: Version | None
 ) -> dict[str, Any]:
-    config = project.model_dump_json()
+    config = project.model_dump_json(exclude={"deploy"})  # where a project runs makes no other model
     return {
         "project": project.name,
         "trained_from": snapshot.windows.train_start.isoformat(),
@@ -137,7 +137,7 @@ def _lineage(
         "seed": project.training.seed,
         "code_revision": code_revision(),
         "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
-        "config": project.model_dump(mode="json"),
+        "config": project.model_dump(mode="json", exclude={"deploy"}),
         "libraries": {name: installed(name) for name in LIBRARIES},
         "python": platform.python_version(),
         "hardware": device_name(project.training),
