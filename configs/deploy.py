@@ -13,10 +13,9 @@ from configs.section import Count, Names, NotNegative, Section, Zone
 VERDICT = "models.monitoring.diagnosis.Verdict"  # by its path: configs import no models
 DERIVED: Literal["derived"] = "derived"
 
-_NAMES = {
-    3: dict(zip("jan feb mar apr may jun jul aug sep oct nov dec".split(), range(1, 13), strict=True)),
-    4: dict(zip("sun mon tue wed thu fri sat".split(), range(7), strict=True)),
-}
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_NAMES = {3: {name: 1 + index for index, name in enumerate(_MONTHS)}, 4: {name: i for i, name in enumerate(_WEEKDAYS)}}
 _LIMITS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
 _PART = re.compile(r"(?:\*|(?P<first>\w+)(?:-(?P<last>\w+))?)(?:/(?P<step>\d+))?")
 
@@ -37,7 +36,9 @@ def _cron(text: str) -> str:
         return text
     fields = text.split()
     if len(fields) != len(_LIMITS):
-        raise ValueError(f"{text!r} is no cron schedule; write its five fields, such as '30 5 * * *' for each day at 5:30")
+        raise ValueError(
+            f"{text!r} is no cron schedule; write its five fields, such as '30 5 * * *' for each day at 5:30"
+        )
     for place, (field, (name, low, high)) in enumerate(zip(fields, _LIMITS, strict=True)):
         for part in field.split(","):
             if not _is_possible(part, _NAMES.get(place, {}), low, high):
@@ -67,7 +68,9 @@ class Pool(Section):
     pool: Annotated[str, Field(pattern=r"^[^/%&><]+$", description="its name; by default that of the block")]
     type: PoolType = Field("process", description="what its worker starts for a run")
     queue: str = Field("default", description="the line in which the project's runs wait")
-    priority: Count | None = Field(None, description="of that queue: 1 is served first; by default as the server has it")
+    priority: Count | None = Field(
+        None, description="of that queue: 1 is served first; by default as the server has it"
+    )
     limit: Count | None = Field(None, description="runs of the whole pool at once; by default as the server has it")
     job_variables: dict[str, Any] = Field(
         default_factory=dict, description="of the pool's base job template, such as image or gpus"
@@ -114,7 +117,9 @@ class Deploy(Section):
     @model_validator(mode="after")
     def _a_pool_is_described_once(self) -> Self:
         if self.cpu.pool == self.gpu.pool and (self.cpu.type, self.cpu.limit) != (self.gpu.type, self.gpu.limit):
-            raise ValueError(f"cpu and gpu name the same pool, {self.cpu.pool!r}, with another type or limit; say it once")
+            raise ValueError(
+                f"cpu and gpu name the same pool, {self.cpu.pool!r}, with another type or limit; say it once"
+            )
         return self
 
     def on_pools(self, names: tuple[str, ...]) -> Self:

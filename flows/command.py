@@ -8,7 +8,9 @@ import logging
 import sys
 import typing
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from prefect import tags
@@ -20,16 +22,40 @@ from flows.terminal import quieten, show
 USERS_MISTAKE, WORLDS_FAULT = 2, 1
 
 
+@dataclass(frozen=True)
+class Given:
+    """The project as it was given on the command line, for a command that tells it to others.
+
+    Attributes:
+        path: of the YAML.
+        overrides: what follows each --set.
+    """
+
+    path: str
+    overrides: tuple[str, ...] = ()
+
+    def refuse_overrides_outside(self, block: str) -> None:
+        """Raise `ValueError` for a value that would be changed here and in no run, which reads the YAML by itself."""
+        for override in self.overrides:
+            if not override.startswith(f"{block}."):
+                raise ValueError(
+                    f"--set {override!r} would reach no run that is begun later; write it into {self.path}"
+                )
+
+
 def run(function: Callable[..., Any]) -> None:
     """Run a flow, or a plain function; a user's mistake is one message and exit code 2, the world's fault code 1."""
     arguments = vars(_parser(function).parse_args())
     path, overrides = arguments.pop("project"), tuple(arguments.pop("set"))
+    arguments |= {name: Given(Path(path).as_posix(), overrides) for name in _names_of(Given, function)}
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     quieten()
     try:
         project = load(path, overrides)
         with tags("perennial", project.name):
-            result = function(project, **{name: value for name, value in arguments.items() if value is not None})
+            result = function(
+                project, **{name: _plain(value) for name, value in arguments.items() if value is not None}
+            )
     except (ValueError, RuntimeError) as error:
         errors.print(f"error: {error}", style="red")
         sys.exit(USERS_MISTAKE if isinstance(error, ValueError) else WORLDS_FAULT)
@@ -46,21 +72,40 @@ def _parser(function: Callable[..., Any]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the YAML: gate.alpha=0.01"
     )
-    hints = typing.get_type_hints(target)
+    hints, notes = typing.get_type_hints(target), typing.get_type_hints(target, include_extras=True)
     for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
-        is_required = parameter.default is inspect.Parameter.empty
-        usual = "required" if is_required else f"default: {parameter.default}"
-        is_choice = typing.get_origin(hints[name]) is typing.Literal
-        kind = str if is_choice else _kind(hints[name])
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=_moment if kind is datetime else kind,
-            choices=typing.get_args(hints[name]) if is_choice else None,
-            required=is_required,
-            metavar="YYYY-MM-DD[THH:MM]" if kind is datetime else None,
-            help="now, if not given; UTC" if kind is datetime else usual,
-        )
+        if hints[name] is not Given:
+            note = next((each for each in getattr(notes[name], "__metadata__", ()) if isinstance(each, str)), None)
+            parser.add_argument(f"--{name.replace('_', '-')}", **_option(parameter, hints[name], note))
     return parser
+
+
+def _option(parameter: inspect.Parameter, hint: Any, note: str | None) -> dict[str, Any]:
+    """How argparse takes a parameter: a flag for a bool, names for a tuple, choices for a literal, else one value."""
+    if hint is bool:
+        return {"action": "store_true", "help": note}
+    if hint == tuple[str, ...]:
+        return {"nargs": "+", "metavar": "NAME", "help": note}
+    is_required = parameter.default is inspect.Parameter.empty
+    usual = "required" if is_required else f"default: {parameter.default}"
+    is_choice = typing.get_origin(hint) is typing.Literal
+    kind = str if is_choice else _kind(hint)
+    return {
+        "type": _moment if kind is datetime else kind,
+        "choices": typing.get_args(hint) if is_choice else None,
+        "required": is_required,
+        "metavar": "YYYY-MM-DD[THH:MM]" if kind is datetime else None,
+        "help": note or ("now, if not given; UTC" if kind is datetime else usual),
+    }
+
+
+def _names_of(kind: type, function: Callable[..., Any]) -> list[str]:
+    """The parameters of a function that are annotated as `kind`."""
+    return [name for name, hint in typing.get_type_hints(getattr(function, "fn", function)).items() if hint is kind]
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _kind(hint: Any) -> type:
