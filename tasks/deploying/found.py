@@ -127,16 +127,18 @@ def _deployment(found: DeploymentResponse, flow: str) -> Piece:
 
 def _automations(client: SyncPrefectClient, project: Project, ids: dict[str, str]) -> list[Piece]:
     """Those that the project owns, and by its name the one of its retrain, which a person's may start too."""
-    read = client.read_resource_related_automations(owner(project.name))
+    ours = owner(project.name)
+    read = [(ours, each) for each in client.read_resource_related_automations(ours)]
     if retrain := ids.get(deployment_name(RETRAIN, project.name)):
-        related = client.read_resource_related_automations(f"prefect.deployment.{retrain}")
-        read += [each for each in related if each.name == retrain_name(project.name)]
+        deployment = f"prefect.deployment.{retrain}"
+        related = client.read_resource_related_automations(deployment)
+        read += [(deployment, each) for each in related if each.name == retrain_name(project.name)]
     pieces = []
-    for each in read:
+    for whose, each in read:
         text = each.model_dump_json(exclude={"id"})
         for name, id in ids.items():
             text = text.replace(id, reference(name))
-        pieces.append(Piece("automation", each.name, normalised(json.loads(text)), each.id))
+        pieces.append(Piece("automation", each.name, normalised(json.loads(text)), each.id, whose))
     return pieces
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.importtools import import_object
 from prefect.utilities.schema_tools import validate
+from prefect.utilities.schema_tools.hydration import HydrationContext, hydrate
 from prefect.workers.process import ProcessWorker
 
 from configs.schema import load
@@ -26,7 +26,7 @@ from configs.schema import load
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
 DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
-EVENT = {"wanted": "log_loss is 0.52, > 0.5", "as_of": "2013-05-10T05:00:00+00:00"}
+EVENT = {"wanted": 'log_loss is 0.52, > 0.5\nand Ada said "now"', "as_of": "2013-05-10T05:00:00+00:00"}
 BY_HAND = {
     "override": {"version": "20130501-0123456789", "answer": "refused", "by": "Ada", "reason": "odd scores at night"},
     "label": {"file": "wanted.csv"},
@@ -87,12 +87,11 @@ def runs(deployment: dict[str, Any]) -> list[dict[str, Any]]:
     return [deployment["parameters"] | override for override in overrides]
 
 
-def rendered(parameters: dict[str, str]) -> dict[str, str]:
-    """Parameters of a trigger as they are for `EVENT`."""
-    return {
-        name: re.sub(r"{{ event\.payload\.(\w+) }}", lambda key: EVENT[key[1]], text)
-        for name, text in parameters.items()
-    }
+def rendered(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a trigger as Prefect's server makes them of `EVENT`."""
+    context = {"event": {"payload": EVENT}}
+    done: dict[str, Any] = hydrate(parameters, HydrationContext(render_jinja=True, jinja_context=context))
+    return done
 
 
 def test_the_file_has_only_keys_that_prefect_reads() -> None:

@@ -1,0 +1,51 @@
+"""The researcher's mode: schedules and automations of a project in one process, without a pool or a worker."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from typing import Annotated, Any
+
+import prefect
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from configs.schema import Project
+from flows.command import Given, run
+from flows.deploy import FLOWS
+from tasks.deploying.own_server import server_at_hand
+from tasks.deploying.served import check_free, put_beside, served
+from tasks.deploying.server import connected
+
+
+def serve(
+    project: Project, given: Given, limit: Annotated[int, "runs at once, all flows together; default: 2"] = 2
+) -> None:
+    """Serve a project from this process: no pool and no worker."""
+    given.refuse_overrides_outside("deploy")
+    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C, also while the server starts
+    warnings.filterwarnings("ignore", "coroutine 'Runner.astop' was never awaited")  # so Prefect ends by SIGTERM
+    try:
+        with server_at_hand() as url, temporary_settings(_settings(project, url)):
+            deployments = served(project, given.path, FLOWS)
+            with connected() as client:
+                check_free(client, project, FLOWS)
+                for deployment in deployments:
+                    deployment.apply()
+                put_beside(client, project, FLOWS)
+            page = url.removesuffix("/api")
+            print(f"{project.name} is served; {page} shows its runs, and Ctrl-C ends it.", flush=True)
+            prefect.serve(*deployments, limit=limit, print_starting_message=False)
+    except (KeyboardInterrupt, SystemExit):
+        print(f"{project.name} is no longer served; its schedules are paused.", flush=True)
+
+
+def _settings(project: Project, url: str) -> dict[Any, Any]:
+    return {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: project.deploy.heartbeat_seconds}
+
+
+def _end(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    run(serve)
