@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import warnings
 from typing import Annotated, Any
 
-import prefect
+from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from configs.schema import Project
 from flows.command import Given, run
 from flows.deploy import FLOWS
 from tasks.deploying.own_server import server_at_hand
-from tasks.deploying.served import check_free, put_beside, served
+from tasks.deploying.served import check_free, put_beside, run_until_told, served
 from tasks.deploying.server import connected
 
 
@@ -22,29 +21,25 @@ def serve(
 ) -> None:
     """Serve a project from this process: no pool and no worker."""
     given.refuse_overrides_outside("deploy")
-    signal.signal(signal.SIGTERM, _end)  # as Ctrl-C, also while the server starts
-    warnings.filterwarnings("ignore", "coroutine 'Runner.astop' was never awaited")  # so Prefect ends by SIGTERM
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also while the server starts
     try:
         with server_at_hand() as url, temporary_settings(_settings(project, url)):
-            deployments = served(project, given.path, FLOWS)
+            runner = Runner(name=project.name, limit=limit)
             with connected() as client:
                 check_free(client, project, FLOWS)
-                for deployment in deployments:
-                    deployment.apply()
+                for deployment in served(project, given.path, FLOWS):
+                    runner.add_deployment(deployment)
                 put_beside(client, project, FLOWS)
             page = url.removesuffix("/api")
             print(f"{project.name} is served; {page} shows its runs, and Ctrl-C ends it.", flush=True)
-            prefect.serve(*deployments, limit=limit, print_starting_message=False)
-    except (KeyboardInterrupt, SystemExit):
-        print(f"{project.name} is no longer served; its schedules are paused.", flush=True)
+            run_until_told(runner)
+    except KeyboardInterrupt:
+        pass
+    print(f"{project.name} is no longer served; its schedules are paused.", flush=True)
 
 
 def _settings(project: Project, url: str) -> dict[Any, Any]:
     return {PREFECT_API_URL: url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: project.deploy.heartbeat_seconds}
-
-
-def _end(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

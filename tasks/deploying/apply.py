@@ -113,5 +113,6 @@ def _apply_automation(client: SyncPrefectClient, change: Change, ids: Ids) -> No
         return
     assert change.piece.id
     there = client.read_automation(change.piece.id)
-    is_enabled = there is None or there.enabled  # a person may have paused it
-    client.update_automation(change.piece.id, AutomationCore.model_validate(values | {"enabled": is_enabled}))
+    values["enabled"] = there is None or there.enabled  # a person may have paused it
+    del values["owner_resource"]  # which cannot change
+    client.update_automation(change.piece.id, AutomationCore.model_validate(values))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
 from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
 from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
@@ -44,6 +48,30 @@ def served(project: Project, path: str, flows: Flows) -> list[RunnerDeployment]:
         )
         for flow in flows
     ]
+
+
+def run_until_told(runner: Runner) -> None:
+    """Run what is due until SIGINT or SIGTERM; then end the runs that are under way, and pause the schedules.
+
+    `prefect.serve` leaves on SIGTERM its runs behind as Running, and schedules that nobody serves.
+    """
+    asyncio.run(_run_until_told(runner))
+
+
+async def _run_until_told(runner: Runner) -> None:
+    serving = asyncio.create_task(runner.start())
+    while not runner.started and not serving.done():
+        await asyncio.sleep(0.05)  # it takes SIGTERM for itself first
+    ends: list[asyncio.Task[None]] = []  # a task that nobody holds may vanish
+
+    def end() -> None:
+        if runner.started:
+            ends.append(asyncio.create_task(runner.astop()))
+
+    for told in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(told, end)
+    await serving
+    await asyncio.gather(*ends)
 
 
 def put_beside(client: SyncPrefectClient, project: Project, flows: Flows) -> None:
