@@ -92,15 +92,16 @@ def normalised(values: dict[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def longest_pause(cron: str, timezone: str) -> timedelta:
-    """The longest time from one firing of a schedule to the next, weekends and the end of summer time included.
+def longest_pause(flow: str, cron: str, timezone: str) -> timedelta:
+    """The longest time from one firing of a flow's schedule to the next, weekends and the end of summer time included.
 
     Raises:
-        ValueError: for a schedule that fires less than twice in its next thousand chances, such as on February 30th.
+        ValueError: for a schedule that never fires, such as on February 31st.
     """
-    firings = asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(n=NUM_FIRINGS, start=SOME_YEAR))
-    if len(firings) < 2:
-        raise ValueError(f"deploy.watch={cron!r} never comes round; write a schedule that fires again and again")
+    try:
+        firings = asyncio.run(CronSchedule(cron=cron, timezone=timezone).get_dates(n=NUM_FIRINGS, start=SOME_YEAR))
+    except ValueError as error:
+        raise ValueError(f"{cron!r}, when {flow} should run, never comes round; correct it under deploy") from error
     moments = [moment.astimezone(UTC) for moment in firings]
     return max(later - earlier for earlier, later in pairwise(moments))
 
@@ -206,7 +207,7 @@ def _run_ended_badly(project: Project) -> dict[str, Any]:
 
 def _overdue(project: Project, cron: str) -> dict[str, Any]:
     """`expect` alone with `for_each` would never fire: the same event is what starts the clock and what stops it."""
-    pause = longest_pause(cron, project.deploy.timezone or project.data.timezone)
+    pause = longest_pause("watch", cron, project.deploy.timezone or project.data.timezone)
     within = pause + timedelta(hours=project.deploy.overdue_hours)
     return _alert(
         project,

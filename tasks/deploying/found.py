@@ -105,7 +105,6 @@ def _deployment(found: DeploymentResponse, flow: str) -> Piece:
         include={
             "entrypoint",
             "description",
-            "version",
             "tags",
             "parameters",
             "parameter_openapi_schema",

@@ -80,7 +80,7 @@ def check_job_variables(block: str, pool: Pool, variables: dict[str, Any], base:
                 f"{', '.join(sorted(known))}"
             )
     plain = {name: value for name, value in variables.items() if "." not in name}
-    for problem in validate(plain, schema, ignore_required=True):
+    for problem in validate(plain, schema, preprocess=False, ignore_required=True):
         place = ".".join(map(str, problem.absolute_path))
         raise ValueError(f"{block}.job_variables.{place}: {problem.message} in the work pool {pool.pool!r}")
 

@@ -9,7 +9,7 @@ from prefect.utilities.callables import parameter_schema
 
 from configs.deploy import Pool
 from configs.schema import Project
-from tasks.deploying.automations import automation_pieces
+from tasks.deploying.automations import automation_pieces, longest_pause
 from tasks.deploying.pieces import Piece
 from tasks.deploying.pools import job_variables, pool_pieces
 
@@ -67,18 +67,20 @@ def wanted(project: Project, path: str, flows: Flows) -> list[Piece]:
         ValueError: when Prefect would refuse an automation or a schedule.
     """
     pools, crons = pools_of(project, flows), crons_of(project)
+    for flow, cron in crons.items():
+        longest_pause(flow, cron, timezone_of(project))
     deployments = [_deployment(project, path, flow, pools[flow.name][1], crons.get(flow.name)) for flow in flows]
     automations = automation_pieces(project, deployment_names(project, flows), crons)
     return [*pool_pieces(project.deploy), *deployments, *automations]
 
 
+# A version is not told: Prefect takes the commit from which somebody has deployed for it, and the code is the worker's.
 def _deployment(project: Project, path: str, flow: Flow[..., Any], pool: Pool, cron: str | None) -> Piece:
     schedule = {"cron": cron, "timezone": timezone_of(project), "parameters": BY_SCHEDULE.get(flow.name, {})}
     values = {
         "flow": flow.name,
         "entrypoint": f"{flow.fn.__module__}.{flow.fn.__name__}",
         "description": flow.description,
-        "version": flow.version,
         "tags": tags_of(project),
         "parameters": {"project": path},
         "parameter_openapi_schema": parameter_schema(flow).model_dump(mode="json", exclude_unset=True),
