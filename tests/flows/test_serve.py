@@ -1,0 +1,179 @@
+"""The researcher's mode: one process in which a watch starts a retrain, and after which nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from configs.schema import load
+from flows.retrain import retrain
+from flows.score import score
+from flows.watch import watch
+from models.registry.log import Entry
+from models.registry.registry import Registry
+from tests import own_project
+from tests.flows.commands import Shell
+from tests.flows.conftest import day
+
+pytestmark = pytest.mark.slow
+
+NAME = "served"
+SERVED_SECONDS, RUN_SECONDS, END_SECONDS = 180, 180, 60  # a tenth of each, where nothing else runs
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of a name that nobody else has on the server, which is the working directory."""
+    own_project.write(tmp_path / "own")
+    text = (tmp_path / "own" / "churn.yaml").read_text().replace("name: churn", f"name: {NAME}")
+    (tmp_path / "own" / f"{NAME}.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path / "own")
+    monkeypatch.syspath_prepend(str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+def eventually(question: Callable[[], Any], seconds: float) -> Any:
+    """The first answer that is not empty."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := question():
+            return answer
+        time.sleep(0.2)
+    raise TimeoutError(f"no answer in {seconds} s")
+
+
+class Served:
+    """A process that serves the project, with what it prints in a file."""
+
+    def __init__(self, shell: Shell, folder: Path, **environment: str) -> None:
+        self.log = folder.parent / "serve.log"
+        variables = shell.environment(folder, {"PREFECT_RUNNER_POLL_FREQUENCY": "1", **environment})
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "flows.serve", f"{NAME}.yaml"],
+                cwd=folder,
+                env={name: value for name, value in variables.items() if value},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def page(self) -> str:
+        """Where it says that its runs are shown, once it serves."""
+
+        def said() -> re.Match[str] | None:
+            assert self.process.poll() is None, self.log.read_text()
+            return re.search(rf"{NAME} is served; (\S+) shows its runs", self.log.read_text())
+
+        found: re.Match[str] = eventually(said, SERVED_SECONDS)
+        return found[1]
+
+    def end(self, told: signal.Signals) -> str:
+        """Tell it to end, as a terminal or systemd does, and return all that it has printed."""
+        os.kill(self.process.pid, told)
+        assert self.process.wait(timeout=END_SECONDS) == 0, self.log.read_text()
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def serving() -> Iterator[list[Served]]:
+    """Processes that are killed if a test has failed before their end."""
+    started: list[Served] = []
+    yield started
+    for each in started:
+        each.kill()
+
+
+@pytest.fixture
+def _nothing_is_left(shell: Shell) -> Iterator[None]:
+    yield
+    for kind in ("automations", "deployments"):
+        for each in shell.ask(f"{kind}/filter"):
+            if NAME in each["tags"] or NAME in each["name"]:
+                httpx.delete(f"{shell.api}/{kind}/{each['id']}").raise_for_status()
+
+
+def decisions(folder: Path) -> list[Entry]:
+    entries = Registry.open(str(folder / ".perennial"), NAME).log.read().entries
+    return [entry for entry in entries if entry.kind != "registered"]
+
+
+@pytest.mark.usefixtures("_nothing_is_left")
+def test_a_watch_starts_a_retrain_in_the_serving_process_which_sigterm_ends_with_paused_schedules(
+    prefect_here: Shell, folder: Path, serving: list[Served]
+) -> None:
+    project = load(f"{NAME}.yaml")
+    retrain(project, day("2025-02-15"), "first champion")
+    served = Served(prefect_here, folder)
+    serving.append(served)
+    assert prefect_here.api.startswith(served.page())
+    score(project, day("2025-03-17"))
+    found = watch(project, day("2025-03-17"))
+    assert found is not None and found.wanted
+    entry = eventually(lambda: len(each := decisions(folder)) == 2 and each[1], RUN_SECONDS)
+    assert entry.evidence["trigger"] == found.wanted
+    assert entry.as_of.startswith("2025-03-17")
+    deployments = {each["name"]: each for each in prefect_here.ask("deployments/filter") if NAME in each["tags"]}
+    assert {each["work_pool_name"] for each in deployments.values()} == {None}
+    assert {name for name, each in deployments.items() if each["schedules"]} == {
+        f"{flow}-{NAME}" for flow in ("score", "watch", "retrain")
+    }
+    names = [each["name"] for each in prefect_here.ask("automations/filter") if NAME in each["name"]]
+    assert sorted(names) == [f"retrain {NAME} when the watch wants it", f"{NAME}: set a dead run to Crashed"]
+    printed = served.end(signal.SIGTERM)
+    assert printed.splitlines()[-1] == f"{NAME} is no longer served; its schedules are paused."
+    assert "Traceback" not in printed
+    after = [each for each in prefect_here.ask("deployments/filter") if NAME in each["tags"]]
+    assert all(each["paused"] for each in after)
+
+
+def test_without_a_server_one_is_started_and_ctrl_c_ends_it_too(
+    shell: Shell, folder: Path, serving: list[Served], tmp_path: Path
+) -> None:
+    home = tmp_path / "prefect-home"
+    served = Served(shell, folder, PREFECT_API_URL="", PREFECT_HOME=str(home))
+    serving.append(served)
+    page = served.page()
+    answer = httpx.post(f"{page}/api/deployments/filter", json={}).raise_for_status().json()
+    assert len(answer) == 7
+    assert "<title>" in httpx.get(page, follow_redirects=True).text
+    served.end(signal.SIGINT)
+    assert processes_with(f"PREFECT_HOME={home}") == []
+
+
+def processes_with(variable: str) -> list[str]:
+    """Commands of the running processes that have a variable in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.append((path.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.usefixtures("_nothing_is_left")
+def test_what_is_deployed_on_a_pool_is_not_taken_from_its_workers(
+    prefect_here: Shell, folder: Path, here: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    assert here("deploy", f"{NAME}.yaml", "--pool", "a-pool").returncode == 0
+    refused = here("serve", f"{NAME}.yaml")
+    assert refused.returncode == 2
+    assert f"score-{NAME} is deployed on the work pool 'a-pool' of this server" in refused.stderr
+    httpx.delete(f"{prefect_here.api}/work_pools/a-pool").raise_for_status()
