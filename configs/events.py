@@ -6,13 +6,13 @@ is a contract: whoever changes one here changes it for the flows, the automation
 
 from __future__ import annotations
 
-DIAGNOSIS = "perennial.diagnosis"  # followed by the verdict: see `diagnosis`
-RETRAIN_WANTED = "perennial.retrain.wanted"
 HEARTBEAT = "perennial.heartbeat"  # of each watch, whatever it finds
-DECISION = "perennial.decision"
+DIAGNOSIS = "perennial.diagnosis"  # and the verdict: see `diagnosis`
+BREACHED = "perennial.alarm.breached"
+RECOVERED = "perennial.alarm.recovered"
+RETRAIN_WANTED = "perennial.retrain.wanted"
+DECISION = "perennial.decision"  # and its kind: perennial.decision.promoted
 ROLLED_BACK = "perennial.rolled_back"
-BREACHED = "perennial.breached"
-RECOVERED = "perennial.recovered"
 
 
 def diagnosis(verdict: str) -> str:
@@ -24,10 +24,10 @@ def diagnosis(verdict: str) -> str:
     return f"{DIAGNOSIS}.{verdict}"
 
 
-def resource_id(project: str) -> str:
+def resource_of(project_name: str) -> str:
     """The resource that every event of a project is about.
 
-    >>> resource_id("flights")
+    >>> resource_of("flights")
     'perennial.project.flights'
     """
-    return f"perennial.project.{project}"
+    return f"perennial.project.{project_name}"

@@ -1,4 +1,4 @@
-"""Show what was found: Prefect artifacts, and the event that follows from a diagnosis."""
+"""Show what was found: artifacts in Prefect, and numbers in W&B."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
-from prefect.events import emit_event
-from prefect.runtime import flow_run
 
 from configs.schema import Project
 from models.monitoring.watches import Watched
@@ -17,11 +15,12 @@ from models.reporting.records import decision_markdown
 from tasks import track
 from tasks.report import link_to
 from tasks.step import step
+from tasks.tell import tell_decision
 
 
 @step
 def publish_decision(project: Project, entry: Entry) -> None:
-    """The decision as a table, a report and a link in Prefect, and as the verdict of the W&B run."""
+    """The decision as an event, as a table, a report and a link in Prefect, and as the verdict of the W&B run."""
     judgement = entry.evidence.get("judgement") or {}
     track.summarise(verdict=entry.kind, reason=entry.reason, version=entry.version, against=entry.against)
     track.summarise(
@@ -39,11 +38,12 @@ def publish_decision(project: Project, entry: Entry) -> None:
     create_markdown_artifact(key=f"{project.name}-decision-report", markdown=decision_markdown(entry, project.name))
     page = decision_file(entry)
     create_link_artifact(key=f"{project.name}-decision-page", link=link_to(project, page), link_text=page)
+    tell_decision(project, entry)
 
 
 @step
 def publish_watch(project: Project, watched: Watched) -> None:
-    """The diagnosis as a table in Prefect, as a W&B run, and as events that automations can wait for."""
+    """The diagnosis as a table in Prefect and as the verdict of a W&B run."""
     diagnosis, numbers = watched.diagnosis, _numbers(watched)
     track.summarise(verdict=diagnosis.verdict, reason=diagnosis.reason, version=watched.champion)
     track.log({name: value for name, value in numbers.items() if value is not None})
@@ -56,18 +56,6 @@ def publish_watch(project: Project, watched: Watched) -> None:
         ],
         description=f"**{diagnosis.verdict}** as of {watched.as_of:%Y-%m-%d}: {diagnosis.reason} {diagnosis.action}",
     )
-    _tell(project, watched, f"{_subject()}.{diagnosis.verdict}")
-
-
-@step
-def tell_if_wanted(project: Project, watched: Watched) -> None:
-    """The event that starts a retrain, if the look wants one; the record of the look must be there by then.
-
-    It is told again when the look is recalled, for a run that was killed may not have told it: an attempt is known by
-    its moment, and two events for it are one.
-    """
-    if watched.wanted:
-        _tell(project, watched, f"{_subject('retrain')}.wanted")
 
 
 def _numbers(watched: Watched) -> dict[str, float | None]:
@@ -81,26 +69,6 @@ def _numbers(watched: Watched) -> dict[str, float | None]:
     found["scores_not_reproduced"] = evidence.replay.mismatch_share if evidence.replay else None
     found["broken_checks"] = float(sum(check.is_broken for check in evidence.quality))
     return found
-
-
-def _subject(of_production: str = "diagnosis") -> str:
-    """What a replay finds is history: under the name that automations wait for, it would start retrains of today."""
-    return "replayed" if flow_run.flow_name == "replay" else of_production
-
-
-def _tell(project: Project, watched: Watched, event: str) -> None:
-    """Emit an event with everything that an automation needs, so that it is one attempt however often it is told."""
-    emit_event(
-        event=f"perennial.{event}",
-        resource={"prefect.resource.id": f"perennial.project.{project.name}", "prefect.resource.name": project.name},
-        payload={
-            "verdict": watched.diagnosis.verdict,
-            "reason": watched.diagnosis.reason,
-            "wanted": watched.wanted or "",
-            "as_of": watched.as_of.isoformat(),
-            "champion": watched.champion,
-        },
-    )
 
 
 @step

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from configs.schema import Project
 from models.monitoring.daily import LABELLED_ROWS
 from models.monitoring.measures import Measures, measures_of
+from models.monitoring.standing import Standing, standing
 from models.monitoring.triggers.compound import AnyOf
 from models.monitoring.triggers.situation import Look, Situation
 from models.monitoring.watches import Watched
@@ -54,6 +55,30 @@ def attempts_before(state: State, as_of: datetime) -> tuple[datetime, ...]:
     """When retrains were tried that were not declined, oldest first."""
     begun = (entry for entry in state.entries if entry.attempt.startswith("retrain ") and entry.kind != "declined")
     return tuple(sorted({moment for entry in begun if (moment := datetime.fromisoformat(entry.as_of)) < as_of}))
+
+
+def standing_at(project: Project, as_of: datetime) -> Standing:
+    """Whether something was wrong with what was in production, and since when, after the looks until `as_of`."""
+    looks = itertools.islice(registry_of(project).watches.backwards(as_of), LOOKS)
+    return standing((look.as_of, look.diagnosis.verdict) for look in looks)
+
+
+def unanswered_wish(project: Project, watched: Watched) -> Watched | None:
+    """The newest look at this champion, this one included, that wanted a retrain and has no answer in the log.
+
+    An event may be lost, and so may the run that it started: each look asks for what an earlier one has asked for,
+    unless it found a fault, or a retrain as of that moment or a later one was answered.
+    """
+    if watched.diagnosis.forbids_retrain:
+        return None
+    registry = registry_of(project)
+    wanting = (look for look in [watched, *_looks_before(registry, watched)[::-1]] if look.wanted)
+    wish = next(wanting, None)
+    if wish is None:
+        return None
+    answers = (entry for entry in registry.log.read().decisions if entry.attempt.startswith("retrain "))
+    is_answered = any(datetime.fromisoformat(entry.as_of) >= wish.as_of for entry in answers)
+    return None if is_answered else wish
 
 
 def _training_hours(state: State) -> float | None:

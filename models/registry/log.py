@@ -73,9 +73,14 @@ class State:
     refused: frozenset[VersionId] = frozenset()
 
     @property
+    def decisions(self) -> list[Entry]:
+        """Entries that decide something, oldest first; a registration only states a fact."""
+        return [entry for entry in self.entries if entry.kind != "registered"]
+
+    @property
     def num_decisions(self) -> int:
-        """Entries that decide something; a registration only states a fact."""
-        return sum(entry.kind != "registered" for entry in self.entries)
+        """How many there are."""
+        return len(self.decisions)
 
     @property
     def champion(self) -> VersionId | None:

@@ -24,7 +24,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 def owner(project: str) -> str:
     """The mark of the automations that belong to a project and to no deployment of it."""
-    return events.resource_id(project)
+    return events.resource_of(project)
 
 
 def retrain_name(project: str) -> str:
@@ -41,7 +41,7 @@ def retrain_trigger(project: Project) -> dict[str, Any]:
     return {
         "name": retrain_name(project.name),
         "type": "event",
-        "match": {"prefect.resource.id": events.resource_id(project.name)},
+        "match": {"prefect.resource.id": events.resource_of(project.name)},
         "expect": [events.RETRAIN_WANTED],
         "posture": "Reactive",
         "threshold": 1,
@@ -161,7 +161,7 @@ def _diagnosed(project: Project, verdict: str) -> dict[str, Any]:
         f"alert on {verdict}",
         f"The watch of {project.name} says {verdict}.",
         {
-            "match": {"prefect.resource.id": events.resource_id(project.name)},
+            "match": {"prefect.resource.id": events.resource_of(project.name)},
             "expect": [events.diagnosis(verdict)],
             "posture": "Reactive",
             "within": project.deploy.cool_down_hours * SECONDS_AN_HOUR,
@@ -177,7 +177,7 @@ def _rolled_back(project: Project) -> dict[str, Any]:
         "alert on a rollback",
         f"The champion of {project.name} was taken back.",
         {
-            "match": {"prefect.resource.id": events.resource_id(project.name)},
+            "match": {"prefect.resource.id": events.resource_of(project.name)},
             "expect": [events.ROLLED_BACK],
             "posture": "Reactive",
         },
@@ -214,7 +214,7 @@ def _overdue(project: Project, cron: str) -> dict[str, Any]:
         "alert when no watch has come",
         f"No watch of {project.name} for {within.total_seconds() / SECONDS_AN_HOUR:g} hours.",
         {
-            "match": {"prefect.resource.id": events.resource_id(project.name)},
+            "match": {"prefect.resource.id": events.resource_of(project.name)},
             "after": [events.HEARTBEAT],
             "expect": [events.HEARTBEAT],
             "for_each": ["prefect.resource.id"],

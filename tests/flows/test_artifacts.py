@@ -7,8 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from configs.schema import Project
 from flows.retrain import retrain
 from flows.score import score
 from flows.watch import watch
@@ -91,8 +93,12 @@ def test_a_watch_leaves_a_table_and_an_event_that_says_the_diagnosis(own: Own, p
     assert any(what.startswith("drift of ") for what in table)
     assert artifacts["churn-watch"]["description"].startswith("**broken_feed** as of 2025-05-25: ")
 
-    [event] = run.events(1)
+    heartbeat, event, breached = run.events(3)
+    assert [each["event"] for each in (heartbeat, breached)] == ["perennial.heartbeat", "perennial.alarm.breached"]
+    assert heartbeat["resource"]["perennial.state"] == breached["resource"]["perennial.state"] == "breached"
+    assert breached["payload"]["since"] == "2025-05-25T00:00:00+00:00"
     assert event["event"] == "perennial.diagnosis.broken_feed"
+    assert event["resource"]["perennial.verdict"] == "broken_feed"
     assert event["resource"]["prefect.resource.id"] == "perennial.project.churn"
     assert event["payload"]["champion"] == watched.champion
     assert event["payload"]["reason"] == watched.diagnosis.reason
@@ -107,17 +113,63 @@ def test_a_watch_that_wants_a_retrain_says_so_in_an_event_of_its_own(fresh: Own,
     run, watched = FlowRun(prefect_here, str(state.state_details.flow_run_id)), state.result()
     assert watched.wanted and watched.wanted.endswith(", > 0.1")
     assert not watched.diagnosis.warrants_retrain, "the trigger alone wants it"
-    said, wanted = run.events(2)
+    _, said, wanted = run.events(3)
     assert said["event"] == f"perennial.diagnosis.{watched.diagnosis.verdict}"
+    assert said["payload"]["wanted"] == watched.wanted
     assert wanted["event"] == "perennial.retrain.wanted"
-    assert said["payload"] == wanted["payload"]
     assert wanted["payload"] == {
+        "schema_version": 1,
+        "project": "churn",
         "verdict": watched.diagnosis.verdict,
         "reason": watched.diagnosis.reason,
         "wanted": watched.wanted,
         "as_of": "2025-02-28T00:00:00+00:00",
         "champion": watched.champion,
     }
+
+
+def test_a_wish_is_told_by_each_look_until_the_log_has_an_answer(fresh: Own, prefect_here: Shell) -> None:
+    wishing = fresh.having("watch.triggers=[{trigger: threshold, when: 'log_loss > 0.1'}]")
+    content = fresh.having("watch.triggers=[]")
+    assert retrain(wishing, as_of=day("2025-02-15")).kind == "promoted"
+
+    def wishes(project: Project, text: str) -> list[dict[str, Any]]:
+        score(project, day(text))
+        state = watch(project, day(text), return_state=True)
+        told = FlowRun(prefect_here, str(state.state_details.flow_run_id)).events(2)
+        return [event["payload"] for event in told if event["event"] == "perennial.retrain.wanted"]
+
+    [first] = wishes(wishing, "2025-02-24")
+    [again] = wishes(content, "2025-02-25")
+    assert again == first and again["as_of"] == "2025-02-24T00:00:00+00:00"
+    assert retrain(wishing, as_of=day("2025-02-24")).attempt == "retrain 2025-02-24T00:00:00+00:00"
+    assert wishes(content, "2025-02-26") == []
+
+
+def test_a_breach_is_told_by_each_look_until_one_finds_nothing_wrong(own: Own, prefect_here: Shell) -> None:
+    rows = own_project.later_customers()
+    broken = rows["event_time"] < rows["event_time"].iloc[0] + pd.Timedelta(days=2)
+    own.add_rows(rows.assign(usage=rows["usage"].where(~broken, 1e6)))
+    project = own.having("watch.window_days=1")
+
+    def alarms(text: str) -> list[tuple[str, str | None]]:
+        score(project, day(text))
+        state = watch(project, day(text), return_state=True)
+        told = FlowRun(prefect_here, str(state.state_details.flow_run_id)).events(3)
+        found = [event for event in told if ".alarm." in event["event"]]
+        return [(event["event"].rpartition(".")[2], event["payload"].get("since")) for event in found]
+
+    since = "2025-05-12T00:00:00+00:00"
+    assert alarms("2025-05-12") == [("breached", since)]
+    assert alarms("2025-05-13") == [("breached", since)]
+    assert alarms("2025-05-16") == [("recovered", None)]
+
+
+def test_a_watch_with_nothing_to_look_at_is_heard_all_the_same(fresh: Own, prefect_here: Shell) -> None:
+    state = watch(fresh.project, day("2025-02-15"), return_state=True)
+    [heartbeat] = FlowRun(prefect_here, str(state.state_details.flow_run_id)).events(1)
+    assert (heartbeat["event"], heartbeat["resource"]["perennial.state"]) == ("perennial.heartbeat", "unknown")
+    assert (heartbeat["payload"]["verdict"], heartbeat["payload"]["champion"]) == (None, None)
 
 
 def test_a_replay_leaves_a_report_under_a_run_with_a_name_and_tags(replayed: Replayed, shell: Shell) -> None:
@@ -138,8 +190,8 @@ def test_a_replay_emits_its_diagnoses_under_a_name_that_no_automation_waits_for(
     history = {"event": {"prefix": ["perennial.replayed."]}, **project}
     assert _eventually(lambda: shell.ask("events/filter", filter=history)["total"] >= 7)
     [run] = shell.ask("flow_runs/filter", flow_runs={"name": {"any_": ["replay-churn"]}}, sort="START_TIME_ASC")[:1]
-    names = {event["event"] for event in FlowRun(shell, run["id"]).events(8)}
-    assert "perennial.replayed.wanted" in names
+    names = {event["event"] for event in FlowRun(shell, run["id"]).events(20)}
+    assert "perennial.replayed.retrain.wanted" in names
     assert all(name.startswith("perennial.replayed.") for name in names)
 
 

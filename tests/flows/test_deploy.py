@@ -207,7 +207,7 @@ def test_what_the_project_no_longer_has_is_removed_and_a_double_too(deploy: Depl
     )
     name = "orders: set a dead run to Crashed"
     twin = {key: server.automations("orders")[name][key] for key in ("name", "trigger", "actions", "tags")}
-    server.send("POST", "automations/", **twin, owner_resource=events.resource_id("orders"))
+    server.send("POST", "automations/", **twin, owner_resource=events.resource_of("orders"))
     assert lines(deploy("orders"), "removed") == [old["name"], name]
     assert theirs["name"] in server.deployments("orders") and old["name"] not in server.deployments("orders")
     assert [each["name"] for each in server.all("automations")].count(name) == 1
@@ -403,7 +403,7 @@ def test_alerts_reach_a_webhook_and_what_does_not_come_is_acted_upon(
     _make_impatient(server, automations["orders: alert when no watch has come"])
     _make_impatient(server, automations["orders: set a dead run to Crashed"])
 
-    resource = events.resource_id("orders")
+    resource = events.resource_of("orders")
     server.emit(events.HEARTBEAT, resource)
     server.emit(events.diagnosis("healthy"), resource, reason="Nothing moved.", as_of="2025-05-01", champion="v1")
     server.emit(events.diagnosis("broken_feed"), resource, reason='"temp" is gone.', as_of="2025-05-01", champion="v1")
@@ -443,10 +443,10 @@ def test_an_event_without_a_reason_starts_nothing_and_one_with_quotes_starts_one
     deploy("orders")
     retrain = server.deployments("orders")["retrain-orders"]["id"]
     reason = 'log_loss > 0.5\n{{ and }} "now" <b>'
-    server.emit(events.RETRAIN_WANTED, events.resource_id("us-orders"), wanted="another", as_of="2025-05-01")
+    server.emit(events.RETRAIN_WANTED, events.resource_of("us-orders"), wanted="another", as_of="2025-05-01")
     for _ in range(3):  # the cool-down makes them one
         server.emit(
-            events.RETRAIN_WANTED, events.resource_id("orders"), wanted=reason, as_of="2025-05-01T00:00:00+00:00"
+            events.RETRAIN_WANTED, events.resource_of("orders"), wanted=reason, as_of="2025-05-01T00:00:00+00:00"
         )
 
     def runs() -> list[dict[str, Any]]:
