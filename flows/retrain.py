@@ -16,18 +16,21 @@ from tasks.publish import publish_decision
 from tasks.report import write_decision
 from tasks.step import moment_of
 from tasks.train import train
+from tasks.turn import turn
 
 
 @flow(flow_run_name="retrain-{project.name}")
 def retrain(project: ProjectRef, as_of: Moment | None = None, trigger: str = "manual") -> Entry:
     """Train a challenger; promote it only if proven better."""
-    attempt = begin(project, moment_of(as_of), trigger)
-    if attempt.answer and attempt.is_published:
-        return attempt.answer
-    with track.tracked(project, "training", attempt.as_of):
-        entry = attempt.answer or answer(project, attempt)
-        publish_decision(project, entry)
-        write_decision(project, entry)  # last: a page that exists says that everything before it was done
+    moment = moment_of(as_of)
+    with turn(project, moment) as mine:
+        attempt = begin(project, moment, trigger, mine)
+        if attempt.answer and attempt.is_published:
+            return attempt.answer
+        with track.tracked(project, "training", attempt.as_of):
+            entry = attempt.answer or answer(project, attempt)
+            publish_decision(project, entry)
+            write_decision(project, entry)  # last: a page that exists says that everything before it was done
     return entry
 
 
@@ -41,7 +44,8 @@ def answer(project: Project, attempt: Attempt) -> Entry:
     if objection := object_to(project, snapshot, faults, foresight, attempt.champion):
         return decline(project, attempt, objection, foresight)
     arms = choose_arms(project, snapshot, attempt.champion, attempt.id)
-    challengers = [train(project, snapshot, attempt.champion, arm, attempt.id, attempt.as_of) for arm in arms]
+    champion, name, lease = attempt.champion, attempt.id, attempt.lease
+    challengers = [train(project, snapshot, champion, arm, name, attempt.as_of, lease) for arm in arms]
     return decide(project, attempt, snapshot, challengers, foresight)
 
 

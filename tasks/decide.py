@@ -24,6 +24,7 @@ from tasks.foresee import Foresight, ledger_of, too_few
 from tasks.report import has_page
 from tasks.require import counted, rules_of
 from tasks.step import load_version, now, registry_of, step
+from tasks.turn import Turn, attempt_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +41,17 @@ class Attempt:
     answer: Entry | None
     is_published: bool
     objection: str | None
+    lease: int | None = None
 
 
 @step
-def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
-    """Open an attempt, or find what a killed run had begun; a broken feed or a serving fault forbids a new one."""
+def begin(project: Project, as_of: datetime, trigger: str, turn: Turn) -> Attempt:
+    """Open an attempt, or find what a killed run had begun.
+
+    A broken feed or a serving fault forbids a new one, and so does another that is under way.
+    """
     registry = registry_of(project)
-    state, attempt = registry.log.read(), f"retrain {as_of.isoformat()}"
+    state, attempt = registry.log.read(), attempt_of(as_of)
     registered = state.challengers(attempt)
     watched, answer = registry.watches.last(as_of), state.answer(attempt)
     diagnosis = watched.diagnosis if watched and watched.champion == state.champion else None
@@ -58,7 +63,8 @@ def begin(project: Project, as_of: datetime, trigger: str) -> Attempt:
         diagnosis=asdict(diagnosis) if diagnosis else None,
         answer=answer,
         is_published=answer is not None and has_page(project, answer),
-        objection=diagnosis.reason if diagnosis and diagnosis.forbids_retrain else None,
+        objection=turn.under_way or (diagnosis.reason if diagnosis and diagnosis.forbids_retrain else None),
+        lease=turn.lease,
     )
 
 
@@ -232,6 +238,7 @@ def _append(
         now=now(),
         evidence=evidence,
         num_decisions=num_decisions,
+        lease=attempt.lease,
     )
     logger.info("%s: %s", entry.kind, entry.reason)
     return entry

@@ -21,6 +21,7 @@ from configs.schema import Project
 from models.data.contract import Columns
 from models.features.encoding import Features
 from models.networks.inputs import Inputs
+from models.registry.leases import Succeeded
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
@@ -130,4 +131,4 @@ def code_revision() -> str:
 
 async def _is_worth_another_try(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     result = await state.aresult(raise_on_failure=False)
-    return not isinstance(result, ValueError | TypeError | AssertionError | LogBroken | Diverged)
+    return not isinstance(result, ValueError | TypeError | AssertionError | LogBroken | Succeeded | Diverged)

@@ -34,7 +34,13 @@ LIBRARIES = ("torch", "lightning", "pandas", "numpy", "nannyml")
 
 @step
 def train(
-    project: Project, snapshot: Snapshot, champion: VersionId | None, chosen: Chosen, attempt: str, as_of: datetime
+    project: Project,
+    snapshot: Snapshot,
+    champion: VersionId | None,
+    chosen: Chosen,
+    attempt: str,
+    as_of: datetime,
+    lease: int | None = None,
 ) -> VersionId:
     """Train a challenger on all rows: a run that was killed finds it in the log, or goes on with its training."""
     registry = registry_of(project)
@@ -59,6 +65,7 @@ def train(
         as_of=as_of,
         now=now(),
         evidence=_evidence(trained, chosen, cost),
+        lease=lease,
     )
     bench.clear(own_name)
     track.summarise(**{f"training/{name}": value for name, value in entry.evidence["cost_with_trials"].items()})

@@ -10,6 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal, get_args
 
+from models.registry.leases import Leases, Succeeded
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
@@ -36,7 +37,8 @@ class Entry:
     `attempt` names what was attempted (a retrain as of a time), so that a run that was killed finds its own answer.
     `version` is what the entry is about; for `rolled_back` it is the version put back. `against` is the champion at
     the time. An `overridden` entry is a person's word against the gate: `evidence` has `by` and `answer`, "promoted" or
-    "refused". `as_of` is the time in the data's world, `recorded_at` the clock's.
+    "refused". `as_of` is the time in the data's world, `recorded_at` the clock's. `lease` is the number of the lease
+    under which a retrain wrote it; what a person decides, or was answered without a turn, has none.
     """
 
     sequence: int
@@ -49,6 +51,7 @@ class Entry:
     as_of: str
     recorded_at: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    lease: int | None = None
 
     def to_bytes(self) -> bytes:
         """Canonical JSON of the entry and its digest: the same entry always gives the same bytes."""
@@ -61,6 +64,8 @@ class Entry:
 
     def _content(self) -> dict[str, Any]:
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        if self.lease is None:  # as entries were before there were leases: their hashes stay what they are
+            del content["lease"]
         return content | {"evidence": dict(self.evidence)}
 
 
@@ -81,6 +86,11 @@ class State:
     def num_decisions(self) -> int:
         """How many there are."""
         return len(self.decisions)
+
+    @property
+    def lease(self) -> int:
+        """The newest lease under which anything was written; -1 before the first."""
+        return max((entry.lease for entry in self.entries if entry.lease is not None), default=-1)
 
     @property
     def champion(self) -> VersionId | None:
@@ -162,6 +172,7 @@ class DecisionLog:
 
     def __init__(self, storage: Storage, project: str) -> None:
         self.storage, self.folder = storage, f"registry/{project}/log"
+        self.leases = Leases(storage, project)
 
     def read(self) -> State:
         """Read and check the whole log.
@@ -194,6 +205,7 @@ class DecisionLog:
         now: datetime,
         evidence: Mapping[str, Any] | None = None,
         num_decisions: int | None = None,
+        lease: int | None = None,
     ) -> Entry:
         """Add an entry that was decided while `against` was champion; an attempt is answered at most once.
 
@@ -202,18 +214,25 @@ class DecisionLog:
 
         A registration states a fact and decides nothing: it is accepted whoever is champion.
 
+        Nothing is written under a `lease` once another was taken, or once the log has an entry under a later one. The
+        first is looked up, and a holder who is late by less than that look comes before the later one, who has not
+        written yet; the second follows from the log that the entry continues, and holds whatever the timing.
+
         Whoever loses the race for a number reads the log again. Returns the entry written, or the one that already
         answers this attempt.
 
         Raises:
             ChampionChanged: when the champion is no longer `against`.
             Superseded: when another decision was recorded meanwhile.
+            Succeeded: when the lease was succeeded by a later one.
             LogBroken: when the entry promotes no version, or rolls back to another than the previous champion.
         """
         while True:
             state = self.read()
             if earlier := (state.registered(attempt) if kind == "registered" else state.answer(attempt)):
                 return earlier
+            if lease is not None:
+                self._hold(lease, state)
             if kind != "registered" and state.champion != against:
                 raise ChampionChanged(f"decided against {against}, but the champion is now {state.champion}")
             if num_decisions is not None and state.num_decisions != num_decisions:
@@ -229,10 +248,16 @@ class DecisionLog:
                 as_of=as_of.isoformat(),
                 recorded_at=now.isoformat(),
                 evidence=json.loads(_json(evidence or {})),  # as it will be read, with text keys and lists
+                lease=lease,
             )
             fold((*state.entries, entry))  # what would make the log unreadable for everyone is refused here
             if self.storage.create(self._path(entry.sequence), entry.to_bytes()):
                 return entry
+
+    def _hold(self, lease: int, state: State) -> None:
+        last = self.leases.last()
+        if last is None or max(state.lease, last.number) > lease:
+            raise Succeeded.by(lease, last)
 
     def _path(self, sequence: int) -> str:
         return f"{self.folder}/{sequence:08}.json"

@@ -12,6 +12,7 @@ from models.data.row_sets import RowSets
 from models.data.snapshots import Snapshots
 from models.monitoring.memo import StoredMemo
 from models.monitoring.watches import Watches
+from models.registry.leases import Leases
 from models.registry.log import DecisionLog
 from models.registry.storage import Storage
 from models.registry.trials import Trials
@@ -24,6 +25,7 @@ class Registry:
 
     storage: Storage
     log: DecisionLog
+    leases: Leases
     versions: Versions
     predictions: Predictions
     inputs: LoggedInputs
@@ -42,6 +44,7 @@ class Registry:
         return cls(
             storage=storage,
             log=DecisionLog(storage, project),
+            leases=Leases(storage, project),
             versions=Versions(storage, project),
             predictions=Predictions(storage, project),
             inputs=LoggedInputs(storage, project),

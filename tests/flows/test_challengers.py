@@ -20,6 +20,7 @@ from tasks.evaluate import compete, set_up
 from tasks.ingest import ingest
 from tasks.require import metric_of
 from tasks.step import columns_of, load_version
+from tasks.turn import Turn
 from tests.flows.commands import Shell
 from tests.flows.conftest import Own, day
 
@@ -158,7 +159,7 @@ def test_a_run_that_was_killed_between_two_trainings_trains_only_the_one_that_is
     own.forget_after(SECOND_CHAMPION + 1)  # what was kept when the second training was killed
     for page in (own.folder / ".perennial/reports/churn").glob("decision-00000008.*"):
         page.unlink()
-    assert begin.fn(project, AS_OF, "manual").champion == undisturbed.against
+    assert begin.fn(project, AS_OF, "manual", Turn()).champion == undisturbed.against
     caplog.clear()
     again = retrain(project, as_of=AS_OF)
     assert "finetune epoch" not in caplog.text

@@ -22,6 +22,7 @@ from tasks.decide import Attempt, begin, decide
 from tasks.foresee import Foresight, foresee
 from tasks.ingest import ingest
 from tasks.train import train
+from tasks.turn import Turn
 from tests.flows.commands import Shell, finish
 from tests.flows.conftest import Own, day
 
@@ -119,7 +120,7 @@ def _race(project: Project, monkeypatch: pytest.MonkeyPatch, first: datetime, se
 
 
 def _trained(project: Project, as_of: datetime) -> tuple[Attempt, Snapshot, list[VersionId], Foresight]:
-    attempt = begin.fn(project, as_of, "race")
+    attempt = begin.fn(project, as_of, "race", Turn())
     snapshot = ingest.fn(project, attempt.champion, as_of)
     foresight = foresee.fn(project, snapshot, attempt.champion)
     [arm] = choose_arms(project, snapshot, attempt.champion, attempt.id)

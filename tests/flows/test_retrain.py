@@ -12,6 +12,7 @@ from tasks.decide import begin, decide
 from tasks.foresee import foresee
 from tasks.ingest import ingest
 from tasks.train import train
+from tasks.turn import Turn
 from tests import own_project
 from tests.flows.commands import Shell
 from tests.flows.conftest import Own, day
@@ -48,7 +49,7 @@ def test_a_challenger_is_not_judged_on_its_own_training_rows_when_the_holdout_is
     own: Own, prefect_here: Shell
 ) -> None:
     own.add_rows(own_project.later_customers())
-    attempt = begin.fn(own.project, AS_OF, "manual")
+    attempt = begin.fn(own.project, AS_OF, "manual", Turn())
     before = ingest.fn(own.project, attempt.champion, AS_OF)
     [arm] = choose_arms(own.project, before, attempt.champion, attempt.id)
     challenger = train.fn(own.project, before, attempt.champion, arm, attempt.id, AS_OF)
