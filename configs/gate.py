@@ -271,6 +271,10 @@ class Gate(Section):
         description="no retrain is expected to gain more (in the unit of the primary metric): nothing is trained when "
         "the holdout could not show even that; null: always train",
     )
+    approval: Literal["none", "required"] = Field(
+        "none", description="required: what passes the gate replaces the champion once a person has approved it"
+    )
+    approval_days: Days = Field(7.0, description="after which a question that nobody answered has expired")
     holdout_days: Days = 14.0
     embargo_days: NotNegative | None = Field(None, description="gap before the holdout; by default the label delay")
     minima: Minima = Minima()

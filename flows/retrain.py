@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from prefect import flow
 
 from configs.schema import Moment, Project, ProjectRef
 from flows.command import run
-from models.registry.log import Entry
+from models.registry.log import CHAMPION_CHANGED, Entry
 from tasks import track
+from tasks.approve import ask_for_approval
 from tasks.choose import choose_arms
 from tasks.decide import Attempt, begin, decide, decline, object_to
 from tasks.foresee import foresee
@@ -25,12 +28,16 @@ def retrain(project: ProjectRef, as_of: Moment | None = None, trigger: str = "ma
     moment = moment_of(as_of)
     with turn(project, moment) as mine:
         attempt = begin(project, moment, trigger, mine)
-        if attempt.answer and attempt.is_published:
-            return attempt.answer
-        with track.tracked(project, "training", attempt.as_of):
-            entry = attempt.answer or answer(project, attempt)
-            publish_decision(project, entry)
-            write_decision(project, entry)  # last: a page that exists says that everything before it was done
+        entry = attempt.published_answer or concluded(project, attempt)
+    return approved(project, entry, trigger) if entry.kind == "awaiting" else entry
+
+
+def concluded(project: Project, attempt: Attempt) -> Entry:
+    """The answer to an attempt, found or made, for everyone to see."""
+    with track.tracked(project, "training", attempt.as_of):
+        entry = attempt.answer or answer(project, attempt)
+        publish_decision(project, entry)
+        write_decision(project, entry)  # last: a page that exists says that everything before it was done
     return entry
 
 
@@ -47,6 +54,18 @@ def answer(project: Project, attempt: Attempt) -> Entry:
     champion, name, lease = attempt.champion, attempt.id, attempt.lease
     challengers = [train(project, snapshot, champion, arm, name, attempt.as_of, lease) for arm in arms]
     return decide(project, attempt, snapshot, challengers, foresight)
+
+
+def approved(project: Project, waiting: Entry, trigger: str) -> Entry:
+    """What a person says to a promotion; until then the run is suspended, or ends and leaves it to the command."""
+    entry = ask_for_approval(project, waiting)
+    if entry is None:
+        return waiting
+    publish_decision(project, entry)
+    write_decision(project, entry)
+    if entry.evidence.get("cause") == CHAMPION_CHANGED:
+        return retrain.fn(project, datetime.fromisoformat(waiting.as_of), trigger)
+    return entry
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ ANSWER_COLOURS = {
     "inconclusive": "yellow",
     "declined": "yellow",
     "overridden": "magenta",
+    "awaiting": "yellow",
+    "approved": "green",
+    "refused": "red",
+    "expired": "yellow",
 }
 VERDICT_COLOURS: dict[Verdict, str] = {
     "healthy": "green",

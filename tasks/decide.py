@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+
+from prefect.runtime import flow_run
 
 from configs.schema import Project
 from models.data.snapshots import Snapshot
@@ -20,6 +22,7 @@ from models.registry.log import ChampionChanged, Entry, Kind, Superseded
 from models.registry.registry import Registry
 from models.registry.versions import VersionId
 from tasks.evaluate import Bench, Contest, compete, set_up
+from tasks.events import is_replay
 from tasks.foresee import Foresight, ledger_of, too_few
 from tasks.report import has_page
 from tasks.require import counted, rules_of
@@ -42,6 +45,17 @@ class Attempt:
     is_published: bool
     objection: str | None
     lease: int | None = None
+    decided_as: str | None = None
+
+    @property
+    def published_answer(self) -> Entry | None:
+        """The answer, if nothing is left to be done."""
+        return self.answer if self.is_published else None
+
+    @property
+    def answered_as(self) -> str:
+        """Its own name, or another where the champion changed while an earlier answer waited for a person."""
+        return self.decided_as or self.id
 
 
 @step
@@ -53,7 +67,8 @@ def begin(project: Project, as_of: datetime, trigger: str, turn: Turn) -> Attemp
     registry = registry_of(project)
     state, attempt = registry.log.read(), attempt_of(as_of)
     registered = state.challengers(attempt)
-    watched, answer = registry.watches.last(as_of), state.answer(attempt)
+    decided_as = state.current(attempt)
+    watched, answer = registry.watches.last(as_of), state.answer(decided_as)
     diagnosis = watched.diagnosis if watched and watched.champion == state.champion else None
     return Attempt(
         id=attempt,
@@ -65,6 +80,7 @@ def begin(project: Project, as_of: datetime, trigger: str, turn: Turn) -> Attemp
         is_published=answer is not None and has_page(project, answer),
         objection=turn.under_way or (diagnosis.reason if diagnosis and diagnosis.forbids_retrain else None),
         lease=turn.lease,
+        decided_as=decided_as,
     )
 
 
@@ -115,8 +131,7 @@ def decide(
         try:
             return _append(
                 registry,
-                judgement.answer,
-                judgement.reason,
+                *_kind_and_reason(project, judgement, evidence),
                 attempt,
                 champion,
                 challenger,
@@ -125,6 +140,15 @@ def decide(
             )
         except (ChampionChanged, Superseded) as change:
             logger.info("deciding again: %s", change)
+
+
+def _kind_and_reason(project: Project, judgement: Judgement, evidence: dict[str, Any]) -> tuple[Kind, str]:
+    """What is recorded of a judgement: a yes waits for a person where the project asks for one; replays ask nobody."""
+    if judgement.answer != "promoted" or project.gate.approval == "none" or is_replay():
+        return judgement.answer, judgement.reason
+    until = now() + timedelta(days=project.gate.approval_days)
+    evidence["approval"] = {"until": until.isoformat(), "run": str(flow_run.id or "")}
+    return "awaiting", f"A person has until {until:%Y-%m-%d %H:%M} UTC to approve or refuse. {judgement.reason}"
 
 
 def _judge(bench: Bench, champion: VersionId | None, challengers: Sequence[VersionId]) -> tuple[VersionId, Judgement]:
@@ -231,7 +255,7 @@ def _append(
     entry = registry.log.append(
         kind,
         reason,
-        attempt=attempt.id,
+        attempt=attempt.answered_as,
         version=version,
         against=champion,
         as_of=attempt.as_of,

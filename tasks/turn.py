@@ -66,7 +66,7 @@ def _lease_of(registry: Registry, attempt: str, holder: Holder) -> Lease | None:
     lives, and one that runs out that it does not.
     """
     first: Lease | None = None
-    while registry.log.read().answer(attempt) is None:
+    while (state := registry.log.read()).answer(state.current(attempt)) is None:
         lease = registry.leases.take(attempt, holder, now(), lambda other: other.is_gone)
         is_at_work = lease.holder.is_near or (first is not None and lease != first)
         if lease.holder.id == holder.id or (is_at_work and lease.attempt != attempt):

@@ -8,7 +8,9 @@ from typing import Any
 from models.evaluation.budget import Tested
 from models.registry.log import Entry, State
 
-TESTED = ("promoted", "rejected", "inconclusive")
+TESTED = ("promoted", "rejected", "inconclusive", "awaiting")
+
+SAID_YES = ("promoted", "awaiting")  # the test said so, whatever a person says to it
 
 
 def tested(state: State) -> list[Tested]:
@@ -17,7 +19,7 @@ def tested(state: State) -> list[Tested]:
     The first champion's test against a baseline replaces nobody and is none of them. A rollback or a person's override
     spends nothing and gives nothing back: the entries before it stay.
     """
-    return [Tested(_level(entry), entry.kind == "promoted") for entry in _judged(state) if entry.against is not None]
+    return [Tested(_level(entry), entry.kind in SAID_YES) for entry in _judged(state) if entry.against is not None]
 
 
 def ratios(state: State, metric: str) -> list[float]:

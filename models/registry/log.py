@@ -14,7 +14,20 @@ from models.registry.leases import Leases, Succeeded
 from models.registry.storage import Storage
 from models.registry.versions import VersionId
 
-Kind = Literal["registered", "promoted", "rejected", "inconclusive", "declined", "rolled_back", "overridden"]
+Kind = Literal[
+    "registered",
+    "promoted",
+    "rejected",
+    "inconclusive",
+    "declined",
+    "rolled_back",
+    "overridden",
+    "awaiting",
+    "approved",
+    "refused",
+    "expired",
+]
+CHAMPION_CHANGED = "the champion changed"  # why the question of an `expired` entry has no answer, beside its time
 GENESIS = "0" * 64
 
 
@@ -37,8 +50,10 @@ class Entry:
     `attempt` names what was attempted (a retrain as of a time), so that a run that was killed finds its own answer.
     `version` is what the entry is about; for `rolled_back` it is the version put back. `against` is the champion at
     the time. An `overridden` entry is a person's word against the gate: `evidence` has `by` and `answer`, "promoted" or
-    "refused". `as_of` is the time in the data's world, `recorded_at` the clock's. `lease` is the number of the lease
-    under which a retrain wrote it; what a person decides, or was answered without a turn, has none.
+    "refused". An `awaiting` entry is the gate's yes where a person must approve; `approved`, `refused` or `expired`
+    follows it, under the attempt `approval of <its number>`. `as_of` is the time in the data's world, `recorded_at` the
+    clock's. `lease` is the number of the lease under which a retrain wrote it; what a person decides, or was answered
+    without a turn, has none.
     """
 
     sequence: int
@@ -105,7 +120,7 @@ class State:
     @property
     def first_promotion(self) -> Entry | None:
         """The entry that made the first champion, which never changes."""
-        return next((entry for entry in self.entries if entry.kind == "promoted" or _promotes(entry)), None)
+        return next((entry for entry in self.entries if _promotes(entry)), None)
 
     @property
     def first_champion(self) -> VersionId | None:
@@ -115,6 +130,26 @@ class State:
     def answer(self, attempt: str) -> Entry | None:
         """The decision that ended `attempt`, if it has ended."""
         return next((entry for entry in self.entries if entry.attempt == attempt and entry.kind != "registered"), None)
+
+    def current(self, attempt: str) -> str:
+        """The name under which an attempt is decided now.
+
+        A decision that waited for a person while the champion changed is made again, under a name of its own.
+        """
+        while (answer := self.answer(attempt)) and (end := self.settlement(answer)):
+            if end.evidence.get("cause") != CHAMPION_CHANGED:
+                break
+            attempt = f"{attempt}, again after {end.sequence}"
+        return attempt
+
+    def settlement(self, waiting: Entry) -> Entry | None:
+        """The entry that ended the wait for a person, if it has ended."""
+        return self.answer(approval_of(waiting)) if waiting.kind == "awaiting" else None
+
+    @property
+    def awaiting(self) -> list[Entry]:
+        """Entries that wait for a person, oldest first."""
+        return [entry for entry in self.entries if entry.kind == "awaiting" and self.settlement(entry) is None]
 
     def registered(self, attempt: str) -> Entry | None:
         """The entry that registered what was trained under this name, if it was."""
@@ -130,8 +165,9 @@ class State:
 def fold(entries: Iterable[Entry]) -> State:
     """What a sequence of entries says.
 
-    A rollback takes the last promotion back. A person's promotion counts like the gate's; a version that a person
-    refused is champion no longer, nor will a rollback put it back, until a person promotes it after all.
+    A rollback takes the last promotion back. A person's promotion counts like the gate's, and so does one of the gate
+    that a person approved; a version that a person refused is champion no longer, nor will a rollback put it back, until
+    a person promotes it after all.
 
     Raises:
         LogBroken: when an entry promotes no version, a rollback names another than the previous champion, or a person
@@ -139,7 +175,7 @@ def fold(entries: Iterable[Entry]) -> State:
     """
     seen, promotions, refused = tuple(entries), list[VersionId](), set[VersionId]()
     for entry in seen:
-        if entry.kind == "promoted" or _promotes(entry):
+        if _promotes(entry):
             if entry.version is None:
                 raise LogBroken(f"entry {entry.sequence} promotes no version")
             promotions = _without_repeats([*promotions, entry.version])
@@ -148,6 +184,8 @@ def fold(entries: Iterable[Entry]) -> State:
             if entry.version is None or set(promotions) == {entry.version}:
                 raise LogBroken(f"entry {entry.sequence} refuses {entry.version}, and no other was ever champion")
             promotions = _without_repeats([version for version in promotions if version != entry.version])
+            refused.add(entry.version)
+        elif entry.kind == "refused" and entry.version is not None:
             refused.add(entry.version)
         elif entry.kind == "rolled_back":
             if len(promotions) < 2 or promotions[-2] != entry.version:
@@ -164,7 +202,13 @@ def _without_repeats(promotions: Iterable[VersionId]) -> list[VersionId]:
 
 
 def _promotes(entry: Entry) -> bool:
-    return entry.kind == "overridden" and entry.evidence.get("answer") == "promoted"
+    is_override = entry.kind == "overridden" and entry.evidence.get("answer") == "promoted"
+    return is_override or entry.kind in ("promoted", "approved")
+
+
+def approval_of(waiting: Entry) -> str:
+    """The attempt that a person's answer, or none, brings to its end."""
+    return f"approval of {waiting.sequence}"
 
 
 class DecisionLog:

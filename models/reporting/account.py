@@ -124,7 +124,7 @@ def _account(ledger: Mapping[str, Any]) -> Account | None:
 
 def _note(entry: Entry, before: Account | None, after: Account | None) -> str:
     judgement = section(entry.evidence, "judgement")
-    if entry.kind in ("overridden", "rolled_back"):
+    if entry.kind in ("overridden", "rolled_back", "approved", "refused", "expired"):
         return "No test was made: this spends nothing of the error budget, and gives nothing back."
     if judgement and not judgement.get("tests"):
         return "No test was made, so nothing was spent."

@@ -16,6 +16,10 @@ ANSWERS = {
     "inconclusive": "Inconclusive",
     "declined": "Declined",
     "rolled_back": "Rolled back",
+    "awaiting": "Awaiting approval",
+    "approved": "Approved",
+    "refused": "Refused",
+    "expired": "Approval expired",
 }
 MOST_NAMES = 5  # of tests that do not hold, in one sentence
 STAR = "★"  # stands with every override, for whoever does not see colours

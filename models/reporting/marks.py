@@ -23,11 +23,14 @@ class Mark:
 
 MARKS = (
     Mark("promoted", "promoted", "^", BLUE, True),
+    Mark("approved", "approved", "^", GREEN, True),
     Mark("overridden", "against gate", "*", GREEN, True),
     Mark("rolled_back", "rolled back", "v", PURPLE, True),
     Mark("rejected", "rejected", "x", VERMILLION, True),
     Mark("inconclusive", "inconclusive", "o", QUIET, False),
     Mark("declined", "declined", "_", QUIET, True),
 )
-CHANGES = {mark.kind: mark.colour for mark in MARKS if mark.kind in ("promoted", "overridden", "rolled_back")}
+CHANGES = {
+    mark.kind: mark.colour for mark in MARKS if mark.kind in ("promoted", "approved", "overridden", "rolled_back")
+}
 VERDICTS = {"holds": BLUE, "fails": VERMILLION}

@@ -38,6 +38,10 @@ TERMS = {
     "rejected": "The challenger was shown not to be better by enough, or to be worse in something that is guarded.",
     "inconclusive": "The data do not say either way; the champion stays until there are more.",
     "declined": "No training was begun, for the reason that is given.",
+    "awaiting approval": "The challenger has passed the gate, and takes over once a person has approved it.",
+    "approved": "A person approved what had passed the gate, under their name. It took over.",
+    "refused": "A person refused what had passed the gate, under their name. It never takes over by itself.",
+    "approval expired": "Nobody approved in time, or the champion changed meanwhile; the champion of the moment stays.",
     "rolled back": "The last promotion was taken back, and the champion before it is in use again.",
     "against the gate": (
         "A person promoted or refused a model whatever the gate had said, under their name and with a reason (★)."

@@ -19,6 +19,10 @@ NAMES = {
     "declined": "declined",
     "rolled_back": "rolled back",
     "overridden": "decided against the gate",
+    "awaiting": "awaiting approval",
+    "approved": "approved",
+    "refused": "refused",
+    "expired": "approval expired",
 }
 
 

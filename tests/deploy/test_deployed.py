@@ -136,7 +136,7 @@ def test_deploying_again_changes_no_deployment_and_leaves_one_automation(
     assert {name: deployment["id"] for name, deployment in again.items()} == {
         name: deployment["id"] for name, deployment in deployed.items()
     }
-    flows = ("score", "watch", "retrain", "rollback", "override", "label", "replay")
+    flows = ("score", "watch", "retrain", "rollback", "override", "approve", "label", "replay")
     assert set(again) == {f"{flow}-churn" for flow in flows}
     assert [automation["name"] for automation in automations(shell)] == ["retrain churn when the watch wants it"]
 

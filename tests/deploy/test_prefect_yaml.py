@@ -29,6 +29,7 @@ DEPLOYMENTS: list[dict[str, Any]] = FILE["deployments"]
 EVENT = {"wanted": 'log_loss is 0.52, > 0.5\nand Ada said "now"', "as_of": "2013-05-10T05:00:00+00:00"}
 BY_HAND = {
     "override": {"version": "20130501-0123456789", "answer": "refused", "by": "Ada", "reason": "odd scores at night"},
+    "approve": {"by": "Ada", "reason": "checked by hand"},
     "label": {"file": "wanted.csv"},
 }
 

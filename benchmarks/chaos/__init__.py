@@ -1,0 +1,1 @@
+"""What kills at random instants leave behind."""
