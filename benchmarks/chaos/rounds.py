@@ -63,12 +63,11 @@ class Wanted:
 
 
 def begin(site: Site, registry: Registry) -> None:
-    """The first champion and the first batch, undisturbed. Raises `RuntimeError` if they do not come."""
-    for flow in ("retrain", "score"):
-        first = Wanted(flow, small_project.FIRST, [site.begin(flow, small_project.FIRST)])
-        _until_there(site, registry, [first], time.monotonic() + ROUND_SECONDS)
-        if not first.is_there(registry):
-            raise RuntimeError(f"nothing was disturbed, and {flow} did not come to its end: see {site.folder}")
+    """The first champion, undisturbed. Raises `RuntimeError` if there is none."""
+    first = Wanted("retrain", small_project.FIRST, [site.begin("retrain", small_project.FIRST)])
+    _until_there(site, registry, [first], time.monotonic() + ROUND_SECONDS)
+    if registry.log.read().champion is None:
+        raise RuntimeError(f"nothing was disturbed, and no champion came: see {site.folder}")
 
 
 def play(site: Site, registry: Registry, number: int, draw: random.Random) -> Round:

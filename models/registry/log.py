@@ -166,8 +166,8 @@ def fold(entries: Iterable[Entry]) -> State:
     """What a sequence of entries says.
 
     A rollback takes the last promotion back. A person's promotion counts like the gate's, and so does one of the gate
-    that a person approved; a version that a person refused is champion no longer, nor will a rollback put it back, until
-    a person promotes it after all.
+    that a person approved. A version that a person refused is champion no longer, nor will a rollback put it back,
+    until a person promotes it after all.
 
     Raises:
         LogBroken: when an entry promotes no version, a rollback names another than the previous champion, or a person
