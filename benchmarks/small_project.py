@@ -23,7 +23,7 @@ data:
   categories: [plan]
 schedule: {{start: {START:%Y-%m-%d}, first_champion: {FIRST:%Y-%m-%d}}}
 training: {{batch_size: 128, learning_rate: 0.003, epochs: 10}}
-gate: {{min_gain: 0.005}}
+gate: {{min_gain: 0.005, max_uses: 1000, plausible_gain: null}}
 """
 
 

@@ -124,6 +124,9 @@ class Training(Section):
     accelerator: str = Field("auto", description="as Lightning's Trainer takes it: auto, cpu, cuda")
     devices: Count = Field(1, description="that share one training")
     strategy: str = Field("auto", description="of several devices, as Lightning's Trainer takes it: ddp, fsdp")
+    stall_minutes: Positive = Field(
+        30.0, description="of several devices: after so long without a step the training is ended as stuck"
+    )
     precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bfloat16 where the GPU has it")
     compile: bool = Field(False, description="compile the network with torch.compile: pays on GPUs for long trainings")
     side_by_side: Count | None = Field(

@@ -145,4 +145,5 @@ def settings_of(project: Project) -> FitSettings:
         strategy=training.strategy,
         precision=training.precision,
         compile=training.compile,
+        stall_seconds=60 * training.stall_minutes,
     )

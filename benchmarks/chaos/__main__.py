@@ -3,8 +3,8 @@
     python -m benchmarks.chaos [--quick] [--rounds N] [--seed N] [--output FILE]
 
 Each round asks for five runs at once (two retrains for one moment, one for another, two of score), sends SIGKILL or
-SIGTERM to the worker, to a flow or to the server at a random instant, starts again what was killed, and asks again for
-what nobody works on any more, until everything has its answer. Then it is checked that the log is unbroken, that every
+SIGTERM to the worker, to a flow or to the server at a random instant, promotes another version by hand a moment later,
+starts again what was killed, and asks again for what nobody works on any more, until everything has its answer. Then it is checked that the log is unbroken, that every
 attempt has one answer, decided against the champion of its moment, that versions are whole and no row was scored twice.
 In the end no run may be left under way for longer than `STUCK_SECONDS`: two automations set runs without a process to
 Crashed.
@@ -28,7 +28,7 @@ from typing import Any
 
 from benchmarks import small_project
 from benchmarks.chaos import check
-from benchmarks.chaos.rounds import STEP, STUCK_SECONDS, Round, begin, play, settle
+from benchmarks.chaos.rounds import STEP, STUCK_SECONDS, Round, begin, kills, play, settle
 from benchmarks.chaos.site import Site
 from benchmarks.parts import machine, write
 from benchmarks.work import rounded
@@ -62,8 +62,8 @@ def run(folder: Path, number: int, seed: int) -> dict[str, Any]:
     try:
         site.open(num_days=(small_project.FIRST - small_project.START).days + (number + 2) * STEP.days)
         begin(site, registry)
-        for place in range(number):
-            rounds.append(play(site, registry, place, draw))
+        for place, kill in zip(range(number), kills(draw), strict=False):
+            rounds.append(play(site, registry, place, kill, draw))
             print(f"{place + 1} of {number}: {asdict(rounds[-1])}", file=sys.stderr, flush=True)
         stuck = settle(site)
         states = Counter(site.states().values())
@@ -82,6 +82,7 @@ def run(folder: Path, number: int, seed: int) -> dict[str, Any]:
         "duplicates": check.duplicates(registry),
         "faults": faults,
         "num_hit": sum(each.was_hit for each in rounds),
+        "num_overruled": sum(each.was_overruled for each in rounds),
         "num_reruns": sum(each.num_reruns for each in rounds),
         "kills": dict(Counter(f"{each.how} of {each.target}" for each in rounds if each.was_hit)),
         "entries": dict(Counter(entry.kind for entry in entries)),

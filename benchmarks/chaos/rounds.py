@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from benchmarks import small_project
 from benchmarks.chaos import check
 from benchmarks.chaos.site import OVER, Site
-from models.registry.log import Entry
+from models.registry.log import ChampionChanged, Entry
 from models.registry.registry import Registry
 from tasks.turn import attempt_of
 
@@ -32,6 +34,7 @@ class Round:
     Attributes:
         target, how, after: what was killed, by which signal, how many seconds after the runs were asked for.
         was_hit: whether there was something to kill.
+        was_overruled: whether a person promoted another version meanwhile.
         num_reruns: runs that were asked for again.
         seconds: until everything had its answer.
         faults: what was lost or broken.
@@ -41,6 +44,7 @@ class Round:
     how: str
     after: float
     was_hit: bool = False
+    was_overruled: bool = False
     num_reruns: int = 0
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
@@ -70,9 +74,21 @@ def begin(site: Site, registry: Registry) -> None:
         raise RuntimeError(f"nothing was disturbed, and no champion came: see {site.folder}")
 
 
-def play(site: Site, registry: Registry, number: int, draw: random.Random) -> Round:
-    """One round. Two runs race for each of score and retrain, and a third retrain comes for another moment."""
-    played = Round(draw.choice(TARGETS), draw.choice(SIGNALS).name, draw.uniform(0, LATEST_KILL_SECONDS))
+def kills(draw: random.Random) -> Iterator[tuple[str, signal.Signals]]:
+    """What is killed and how, round by round: each combination once before any comes again."""
+    while True:
+        combinations = list(itertools.product(TARGETS, SIGNALS))
+        draw.shuffle(combinations)
+        yield from combinations
+
+
+def play(site: Site, registry: Registry, number: int, kill: tuple[str, signal.Signals], draw: random.Random) -> Round:
+    """One round.
+
+    Two runs race for each of score and retrain, a third retrain comes for another moment, and a person promotes another
+    version while they are at work: of the two promoters one has to decide again.
+    """
+    played = Round(kill[0], kill[1].name, draw.uniform(0, LATEST_KILL_SECONDS))
     before, started = registry.log.read().entries, time.monotonic()
     as_of = small_project.FIRST + (number + 1) * STEP
     wanted = [
@@ -82,6 +98,8 @@ def play(site: Site, registry: Registry, number: int, draw: random.Random) -> Ro
     ]
     time.sleep(played.after)
     played.was_hit = site.kill(played.target, signal.Signals[played.how], draw.randrange(100))
+    time.sleep(draw.uniform(0, LATEST_KILL_SECONDS / 5))
+    played.was_overruled = _overrule(registry, number)
     site.mend()
     played.num_reruns = _until_there(site, registry, wanted, started + ROUND_SECONDS)
     played.seconds = time.monotonic() - started
@@ -99,6 +117,31 @@ def settle(site: Site) -> int:
         time.sleep(2)
     print(f"stuck: {left}", file=sys.stderr, flush=True)
     return len(left)
+
+
+def _overrule(registry: Registry, number: int) -> bool:
+    """Promote the newest version that is not champion, as a person does; False if there is none, or it came too late."""
+    state = registry.log.read()
+    others = [
+        entry.version for entry in state.entries if entry.kind == "registered" and entry.version != state.champion
+    ]
+    if not others:
+        return False
+    moment = datetime.now(UTC)
+    try:
+        registry.log.append(
+            "overridden",
+            "Promoted by hand.",
+            attempt=f"override {number}",
+            version=others[-1],
+            against=state.champion,
+            as_of=moment,
+            now=moment,
+            evidence={"by": "the benchmark", "answer": "promoted", "said": "to be in the way"},
+        )
+    except ChampionChanged:
+        return False
+    return True
 
 
 def _until_there(site: Site, registry: Registry, wanted: list[Wanted], deadline: float) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import queue
+import signal
 import socket
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Literal
 
 import torch
@@ -15,10 +20,12 @@ from torch import nn
 Precision = Literal["auto", "32", "bf16"]
 Tell = Callable[[str, Any], None]
 SECONDS_BETWEEN_LOOKS = 0.2
+START_SECONDS = 600.0  # to import and to copy the rows, before a limit on the time between two steps means anything
+ALIVE = "alive"  # what a process tells that has nothing else to tell, and is getting on
 
 
 class Failed(RuntimeError):
-    """A process of several died; the message says how."""
+    """A process of several died or got stuck; the message says how."""
 
 
 def is_cuda(accelerator: str) -> bool:
@@ -50,8 +57,14 @@ def is_compile_error(error: BaseException) -> bool:
     return bool(names & {"_dynamo", "_inductor", "_functorch"})
 
 
-def on_each(number: int, work: Callable[..., Any], arguments: tuple[Any, ...], told: Tell) -> Any:
+def on_each(
+    number: int, work: Callable[..., Any], arguments: tuple[Any, ...], told: Tell, stall_seconds: float = math.inf
+) -> Any:
     """Call `work(*arguments, rank, tell)` in a process for each device and return what the first one returns.
+
+    Each leads a process group of its own, which ends with this process however that ends: a GPU is never held by what
+    a killed run has left. When the first process tells nothing for too long, all are ended: in a training of several
+    it waits for the others at each step, so that one that hangs is seen in it.
 
     The processes are spawned: they know nothing of this one's threads and CUDA context, and a task of a flow may be
     any thread. In a script the caller stands below `if __name__ == "__main__":`, as always with spawned processes.
@@ -60,26 +73,30 @@ def on_each(number: int, work: Callable[..., Any], arguments: tuple[Any, ...], t
         number: of processes.
         work: a function of a module.
         arguments: what it is called with: no closures, since other processes could not import them.
-        told: called here with whatever the first process tells.
+        told: called here with whatever the first process tells, but for `ALIVE`.
+        stall_seconds: that may pass without a word of it, after the first.
 
     Raises:
         ValueError: when the arguments cannot be handed to another process.
         torch.OutOfMemoryError: when the memory of a device was not enough.
-        Failed: when a process ended in another way than by returning.
+        Failed: when a process ended in another way than by returning, or nothing was told for too long.
     """
     context = multiprocessing.get_context("spawn")
     messages, port = context.Queue(), _free_port()
     processes = [
-        context.Process(target=_work, args=(work, arguments, rank, number, port, messages)) for rank in range(number)
+        context.Process(target=_work, args=(work, arguments, rank, number, port, messages, os.getpid()))
+        for rank in range(number)
     ]
     try:
         for process in processes:
             _start(process)
-        return _listen(processes, messages, told)
+        return _listen(processes, messages, told, stall_seconds)
     finally:
         for process in processes:
             if process.pid is not None:
-                process.kill()
+                if process.is_alive():  # the number of one that has ended may be another's by now
+                    _kill_group(process.pid)
+                process.kill()  # one that had not made its group yet
                 process.join()
         messages.close()
 
@@ -94,9 +111,15 @@ def _start(process: Any) -> None:
         ) from error
 
 
-def _listen(processes: list[Any], messages: Any, told: Tell) -> Any:
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _listen(processes: list[Any], messages: Any, told: Tell, stall_seconds: float) -> Any:
     """Until the first process has returned and all have ended."""
     returned: list[Any] = []
+    heard, patience = time.monotonic(), max(stall_seconds, START_SECONDS)
     while True:
         are_over = all(process.exitcode is not None for process in processes)
         try:
@@ -107,14 +130,20 @@ def _listen(processes: list[Any], messages: Any, told: Tell) -> Any:
                 raise Failed(f"process {dead[0].name} of {len(processes)} ended with code {dead[0].exitcode}") from None
             if are_over:
                 break
+            if time.monotonic() - heard > patience:
+                raise Failed(
+                    f"no step of the training was made in {patience / 60:g} minutes, and its {len(processes)} "
+                    "processes were ended: one of them hangs, or a step takes longer; see training.stall_minutes"
+                ) from None
             continue
+        heard, patience = time.monotonic(), stall_seconds
         if kind == "returned":
             returned.append(value)
         elif kind == "out of memory":
             raise torch.OutOfMemoryError(value)
         elif kind == "raised":
             raise value
-        else:
+        elif kind != ALIVE:
             told(kind, value)
     if not returned:
         raise Failed("the first process ended without a result")
@@ -122,8 +151,10 @@ def _listen(processes: list[Any], messages: Any, told: Tell) -> Any:
 
 
 def _work(
-    work: Callable[..., Any], arguments: tuple[Any, ...], rank: int, number: int, port: int, messages: Any
+    work: Callable[..., Any], arguments: tuple[Any, ...], rank: int, number: int, port: int, messages: Any, parent: int
 ) -> None:
+    os.setpgid(0, 0)
+    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
     # What torchrun sets: Lightning then takes the processes as they are.
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(number)}
@@ -147,6 +178,13 @@ def _work(
         messages.join_thread()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _end_with(parent: int) -> None:
+    """End this process and what it has started once its parent has ended: nobody waits for it any more."""
+    while os.getppid() == parent:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os.killpg(0, signal.SIGKILL)
 
 
 def _free_port() -> int:

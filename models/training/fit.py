@@ -27,7 +27,7 @@ from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats
 from models.training.devices import Precision
 from models.training.module import Learner, Penalty
 from models.training.objectives import Objective
-from models.training.progress import Progress, say
+from models.training.progress import Progress, Pulse, say
 
 logger = logging.getLogger(__name__)
 VALIDATION_BATCH_SIZE = 16_384
@@ -58,6 +58,7 @@ class FitSettings:
         precision: auto is bfloat16 where a GPU has it; the weights are kept in full precision.
         compile: whether the network is compiled.
         is_ordered: rows are taken in their order, such as that of time, and not shuffled.
+        stall_seconds: after which several processes that make no step are ended; longer than a look at held-out rows.
         bar: a training is hopeless, and ends, if its validation loss is above this after half of the epochs.
     """
 
@@ -74,6 +75,7 @@ class FitSettings:
     precision: Precision = "auto"
     compile: bool = False
     is_ordered: bool = False
+    stall_seconds: float = 1800.0
     bar: float | None = None
 
 
@@ -257,7 +259,8 @@ def _run(job: _Job, on_epoch: OnEpoch) -> Fitted:
     else:
         with _quiet():
             _trainer(job.settings)  # says what is wrong before processes are started
-        fitted, weights = devices.on_each(job.settings.devices, _train_a_share, (job,), told)
+        several, stall = job.settings.devices, job.settings.stall_seconds
+        fitted, weights = devices.on_each(several, _train_a_share, (job,), told, stall)
     if weights is not None:
         job.network.load_state_dict({key: torch.as_tensor(value) for key, value in weights.items()})
     job.network.to("cpu").eval()
@@ -288,10 +291,11 @@ def _train(job: _Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[str, 
             size = min(VALIDATION_BATCH_SIZE, VALIDATION_FACTOR * settings.batch_size)
             held_out = _loader(job.validation, size, None, device, trainer)
             judge = Judge(held_out, job.objective, settings.patience, settings.bar, averaging)
+        pulse = Pulse(lambda: tell(devices.ALIVE, None)) if settings.devices > 1 else None
         progress = Progress(job.name, judge, lambda numbers: tell("epoch", numbers), lambda line: tell("line", line))
         ending = _Ending(network, judge, averaging)
         module, callbacks = _module(job)
-        callbacks += [each for each in (averaging, judge, progress, ending) if each is not None]
+        callbacks += [each for each in (averaging, judge, progress, pulse, ending) if each is not None]
         if job.folder and _keeps_state(job):
             saver = checkpoints.Saver(job.folder, train, job.fingerprint, settings.batch_size, job.notes, job.every)
             callbacks.append(saver)  # last, when the others have had their say
@@ -374,7 +378,8 @@ def _fingerprint(
         return rows and (len(rows), getattr(rows, "fingerprint", lambda: "")())
 
     has_hooks = (hooks.penalty is not None, hooks.rate is not None)
-    parts = (objective.name, known(train), known(validation), sorted(asdict(settings).items(), key=str), has_hooks)
+    told = {name: value for name, value in asdict(settings).items() if name != "stall_seconds"}
+    parts = (objective.name, known(train), known(validation), sorted(told.items(), key=str), has_hooks)
     return checkpoints.fingerprint_of(network, *parts)
 
 

@@ -128,6 +128,23 @@ class Progress(Callback):
         return f"{trainer.current_epoch + 1}/{trainer.max_epochs}"
 
 
+class Pulse(Callback):
+    """Says that a training gets on, once a second at most.
+
+    Args:
+        beat: called at a step.
+    """
+
+    def __init__(self, beat: Callable[[], None]) -> None:
+        self.beat, self._last = beat, 0.0
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """A step was made."""
+        if time.monotonic() - self._last >= 1.0:
+            self._last = time.monotonic()
+            self.beat()
+
+
 def _loss(sum_of_losses: float, rows: float) -> dict[str, float]:
     return {"train_loss": sum_of_losses / rows} if rows else {}
 

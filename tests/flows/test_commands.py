@@ -29,7 +29,19 @@ from models.registry.versions import VersionId
 from tests.flows.commands import REPOSITORY, Shell
 from tests.flows.conftest import Own
 
-FLOWS = ("deploy", "label", "override", "replay", "retrain", "rollback", "score", "serve", "status", "watch")
+FLOWS = (
+    "approve",
+    "deploy",
+    "label",
+    "override",
+    "replay",
+    "retrain",
+    "rollback",
+    "score",
+    "serve",
+    "status",
+    "watch",
+)
 Here = Callable[..., CompletedProcess[str]]
 MARKED = "see [/runbook/12] [red] :bug:"  # looks like the markup of rich, and is not
 

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -235,6 +236,58 @@ def die(rank: int, tell: devices.Tell) -> None:
     if rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
+
+
+def hang(folder: Path, rank: int, tell: devices.Tell) -> None:
+    """The first process is getting on for a while, and then waits for the second."""
+    child = subprocess.Popen(["sleep", "300"])
+    (folder / str(rank)).write_text(f"{os.getpid()} {child.pid}")
+    while len(list(folder.iterdir())) < 2:
+        tell(devices.ALIVE, None)
+        time.sleep(0.1)
+    tell(devices.ALIVE, None)
+    time.sleep(300)
+
+
+def living(folder: Path) -> list[int]:
+    """Of the processes that hang, and what they have started, those that live."""
+    numbers = [int(number) for path in folder.iterdir() for number in path.read_text().split()]
+    states = [Path(f"/proc/{number}/stat") for number in numbers]
+    return [number for number, stat in zip(numbers, states, strict=True) if _lives(stat)]
+
+
+def _lives(stat: Path) -> bool:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_processes_that_get_stuck_are_ended_with_all_that_they_have_started(tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(
+        devices.Failed, match=r"no step .* and its 2 processes were ended: .* see training\.stall_minutes"
+    ):
+        devices.on_each(2, hang, (tmp_path,), lambda kind, value: told.append(kind), 3.0)
+    assert told == [] and len(list(tmp_path.iterdir())) == 2 and not multiprocessing.active_children()
+    time.sleep(0.2)
+    assert living(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    parent = multiprocessing.get_context("spawn").Process(target=devices.on_each, args=(2, hang, (tmp_path,), print))
+    parent.start()
+    while len(list(tmp_path.iterdir())) < 2 or len(living(tmp_path)) < 4:
+        assert parent.is_alive()
+        time.sleep(0.05)
+    parent.kill()
+    parent.join()
+    deadline = time.monotonic() + 30
+    while living(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert living(tmp_path) == []
 
 
 @pytest.mark.slow
