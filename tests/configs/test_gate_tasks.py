@@ -14,6 +14,7 @@ from configs.gate import FAIR, GUARDRAILS, ONLY, First, Gate, Minima
 from configs.schema import Project, load
 from models.evaluation.metrics.catalogue import METRICS, names_for
 from models.evaluation.metrics.metric import Task
+from models.monitoring.measures import measures_of
 
 MINIMAL: dict[str, Any] = {
     "name": "cards",
@@ -158,3 +159,22 @@ def test_what_is_asked_of_some_labels_alone_is_there_in_the_schema() -> None:
     assert {place[1] for place in ONLY if place[0] == "first"} == set(First.model_fields) - {"baseline"}
     assert {place[1] for place in ONLY if place[0] == "minima"} == set(Minima.model_fields) - {"groups"}
     assert set(FAIR) == set(GUARDRAILS) == {"binary", "multiclass", "regression"}
+
+
+@pytest.mark.parametrize("path", ["configs/cards.yaml", "configs/delays.yaml"])
+def test_what_the_gate_lets_pass_in_a_demo_is_never_what_its_watch_calls_harm(path: str) -> None:
+    project = load(path)
+    gate, watch, second = project.gate, project.watch, measures_of(project.data.task).second.name
+    worth = {"log_loss": watch.harm, "mae": watch.harm, second: watch.harm_second(project.data.task)}
+    margins = {guardrail.metric: guardrail.margin for guardrail in gate.guardrails if guardrail.metric in worth}
+    assert margins and all(margin <= worth[str(name)] for name, margin in margins.items() if margin is not None)
+    assert gate.primary.metric in worth and gate.anchor_margin is not None
+    assert gate.min_gain < gate.anchor_margin <= worth[str(gate.primary.metric)]
+    assert gate.plausible_gain is not None and gate.plausible_gain > gate.min_gain
+
+
+def test_the_demo_of_a_quantity_has_a_unit_and_more_days_to_judge() -> None:
+    minutes, flights = load("configs/delays.yaml"), load("configs/flights.yaml")
+    assert (minutes.data.task, minutes.data.unit) == ("regression", "minutes")
+    assert minutes.gate.holdout_days == 2 * flights.gate.holdout_days
+    assert minutes.gate.holdout_days == minutes.schedule.baseline_days, "no row is judged twice"
