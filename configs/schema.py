@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     ValidationError,
     WithJsonSchema,
@@ -112,6 +113,8 @@ class Schedule(Section):
 
 class Project(Section):
     """One model in production: its data, how it is trained, watched, judged and scheduled."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # what was found may be a credential in the wrong place
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,40}$", description="lower case, digits and dashes")]
     data: Data
@@ -247,7 +250,9 @@ def _explain(path: Path, error: ValidationError) -> str:
             lines.append(f"  {place}: required, and not there")
         else:
             value = problem["input"]
-            lines.append(f"  {place}: {message}" + ("" if isinstance(value, dict) else f" (found {value!r})"))
+            # What was found may be a credential in the wrong place.
+            is_hidden = isinstance(value, dict) or place.startswith("storage_options")
+            lines.append(f"  {place}: {message}" + ("" if is_hidden else f" (found {value!r})"))
     return "\n".join(lines)
 
 
