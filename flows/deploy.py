@@ -33,7 +33,7 @@ def deploy(
     dry_run: Annotated[bool, "show the plan and change nothing"] = False,
     remove: Annotated[bool, "take the project off the server; pools stay"] = False,
 ) -> Deployed:
-    """Deploy a project to a Prefect server, or update it there."""
+    """Deploy a project to a Prefect server."""
     given.refuse_overrides_outside("deploy")
     project = project.model_copy(update={"deploy": project.deploy.on_pools(pool)})
     with connected() as client:
