@@ -4,10 +4,10 @@
 
 Each round asks for five runs at once (two retrains for one moment, one for another, two of score), sends SIGKILL or
 SIGTERM to the worker, to a flow or to the server at a random instant, promotes another version by hand a moment later,
-starts again what was killed, and asks again for what nobody works on any more, until everything has its answer. Then it is checked that the log is unbroken, that every
-attempt has one answer, decided against the champion of its moment, that versions are whole and no row was scored twice.
-In the end no run may be left under way for longer than `STUCK_SECONDS`: two automations set runs without a process to
-Crashed.
+starts again what was killed, and asks again for what nobody works on any more, until everything has its answer. Then it
+is checked that the log is unbroken, that every attempt has one answer, decided against the champion of its moment, that
+versions are whole and no row was scored twice. In the end no run may be left under way for longer than `STUCK_SECONDS`:
+two automations set runs without a process to Crashed.
 
 One JSON object comes last: `lost` and `stuck` are what is to be zero, and `faults` says in words what was found.
 """

@@ -120,7 +120,7 @@ def settle(site: Site) -> int:
 
 
 def _overrule(registry: Registry, number: int) -> bool:
-    """Promote the newest version that is not champion, as a person does; False if there is none, or it came too late."""
+    """Promote the newest version that is not champion, as a person does; False if none is, or it came too late."""
     state = registry.log.read()
     others = [
         entry.version for entry in state.entries if entry.kind == "registered" and entry.version != state.champion

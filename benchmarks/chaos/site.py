@@ -61,9 +61,6 @@ class Site:
         small_project.write(self.folder, num_days)
         text = DEPLOYMENTS + "".join(DEPLOYMENT.replace("FLOW", flow) for flow in ("score", "retrain"))
         (self.folder / "prefect.yaml").write_text(text.replace("POOL", POOL))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
         self.start_server()
         self._prefect("work-pool", "create", POOL, "--type", "process")
         self._prefect("--no-prompt", "deploy", "--all")
@@ -87,7 +84,11 @@ class Site:
                 process.wait()
 
     def start_server(self) -> None:
-        """Start the server on the database that is there, and wait until it answers."""
+        """Start the server on the database that is there, if any, and wait until it answers."""
+        if not self.port:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
         command = ["server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
         self.server = self._start(command, "server")
         deadline = time.monotonic() + START_SECONDS
@@ -186,7 +187,7 @@ class Site:
             return subprocess.Popen(
                 [sys.executable, "-m", "prefect", *command],
                 cwd=REPOSITORY,  # whose pyproject.toml says which loggers Prefect keeps
-                env=self._environment(),
+                env=self.environment(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -194,11 +195,12 @@ class Site:
 
     def _prefect(self, *words: str) -> None:
         command = [sys.executable, "-m", "prefect", *words]
-        done = subprocess.run(command, cwd=self.folder, env=self._environment(), capture_output=True, text=True)
+        done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"prefect {' '.join(words)} failed: {done.stdout}{done.stderr}")
 
-    def _environment(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
+        """Of its processes: marked, and without W&B keys or Prefect settings of whoever runs this."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "PREFECT_"))}
         return kept | {
             MARK: str(self.folder),
