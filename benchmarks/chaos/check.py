@@ -45,7 +45,7 @@ def incomplete(registry: Registry) -> list[str]:
 
 def unfinished(registry: Registry) -> int:
     """Folders of versions that a killed run left without a manifest: they do not exist for anybody."""
-    folder: Path = registry.storage.local_path(registry.versions.folder)
+    folder = Path(registry.storage.place(registry.versions.folder))
     return len([each for each in folder.iterdir() if each.is_dir()]) - len(registry.versions.ids())
 
 

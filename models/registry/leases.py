@@ -112,7 +112,7 @@ class Leases:
         try:
             return sequence, _ADAPTER.validate_json(self.storage.read(paths[-1]))
         except ValidationError as error:
-            raise RuntimeError(f"{self.storage.local_path(paths[-1])} is not an entry of a lease: {error}") from error
+            raise RuntimeError(f"{self.storage.place(paths[-1])} is not an entry of a lease: {error}") from error
 
     def _add(self, sequence: int, lease: Lease) -> bool:
         return self.storage.create(self._path(sequence), _ADAPTER.dump_json(lease, indent=1) + b"\n")
