@@ -102,7 +102,7 @@ def test_a_trial_is_what_training_without_the_validation_rows_costs_on_them(own:
     assert trial.loss is not None
     assert trial.loss == pytest.approx(np.mean(trial.block_losses), rel=0.01)
     assert 0 < trial.loss < before  # the reason to leave has changed, and the champion does not know it yet
-    assert not any(own.registry.storage.local_path("trainings/churn").iterdir())
+    assert not any((own.project.work / "trainings/churn").iterdir())
 
 
 def test_an_arm_is_tried_once_an_attempt(own: Own, prefect_here: Shell, caplog: pytest.LogCaptureFixture) -> None:

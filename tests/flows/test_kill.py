@@ -109,7 +109,7 @@ def _check_rows_and_records(killed: Registry, undisturbed: Registry) -> None:
     assert names == history.holdouts(undisturbed.log.read())
     for name in names:
         assert killed.holdouts.read(name).equals(undisturbed.holdouts.read(name))
-    records = sorted(killed.storage.local_path("reports/churn").glob("decision-*.json"))
+    records = sorted(Path(killed.storage.place("reports/churn")).glob("decision-*.json"))
     assert len(records) == len(names)
     for record in records:
         assert json.loads(record.read_text())

@@ -111,15 +111,15 @@ def test_the_loop_runs_on_a_bucket_and_no_credential_is_left_anywhere(
     [link] = shell.ask("artifacts/latest/filter", artifacts={"key": {"any_": ["churn-decision-page"]}}, limit=1)
     assert f"({bucket.opening.root}/{pages[-2]})" in link["data"]
 
-    # A refusal that quotes what it was asked with.
+    # A refusal that quotes what it was asked with, and more that this process knows.
+    for name, value in (bucket.server.environment | PLANTED).items():
+        monkeypatch.setenv(name, value)
     quoted = f"<Error><Code>SignatureDoesNotMatch</Code><Message>{' '.join(BLACKED_OUT)}</Message></Error>"
     bucket.server.faults.append(Fault("GET", "", "403 Forbidden", body=quoted, times=99))
     state = score(project, as_of=day("2025-04-12"), return_state=True)
     with pytest.raises(ValueError, match="the credentials are refused") as refused:
         state.result()
     bucket.server.faults.clear()
-    for name, value in (bucket.server.environment | PLANTED).items():
-        monkeypatch.setenv(name, value)
     status = here("status", *as_arguments(project))
     assert status.returncode == 0 and str(champion) in status.stdout
 
