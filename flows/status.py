@@ -28,6 +28,8 @@ def status(project: ProjectRef, last: int = 10) -> None:
             f"scored until {batch.end:%Y-%m-%d %H:%M} UTC, the last {batch.num_rows:,} rows by {batch.version}"
         )
     console.print(ledger_of(project, state).sentence)
+    for waiting in state.awaiting:
+        console.print(f"{waiting.version} waits for a person: python -m flows.approve --help")
     table = Table("no.", "as of", "kind", "version", "reason", title=f"last decisions of {len(state.entries)} entries")
     for entry in [entry for entry in state.entries if entry.kind != "registered"][-last:]:
         table.add_row(str(entry.sequence), entry.as_of[:10], entry.kind, entry.version or "–", entry.reason)

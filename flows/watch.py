@@ -10,6 +10,7 @@ from configs.schema import Moment, Project, ProjectRef
 from flows.command import run
 from models.monitoring.watches import Watched
 from tasks import track
+from tasks.approve import close_questions
 from tasks.ask import ask_for_labels
 from tasks.observe import keep, observe, recall
 from tasks.publish import publish_watch
@@ -25,6 +26,7 @@ def watch(project: ProjectRef, as_of: Moment | None = None) -> Watched | None:
     as_of = moment_of(as_of)
     watched = recall(project, as_of) or look(project, as_of)
     tell_watch(project, as_of, watched)
+    close_questions(project)
     return watched
 
 

@@ -18,6 +18,7 @@ from models.registry.log import CHAMPION_CHANGED, ChampionChanged, Entry, Kind, 
 from models.registry.registry import Registry
 from models.registry.versions import VersionId
 from tasks.step import load_version, now, registry_of, step
+from tasks.tell import tell_decision
 
 logger = logging.getLogger(__name__)
 Word = Literal["approve", "refuse"]
@@ -99,6 +100,14 @@ def expire_approvals(project: Project) -> list[Entry]:
         _end(registry, waiting, f"Nobody approved {waiting.version} until {until(waiting):%Y-%m-%d %H:%M} UTC.", "time")
         for waiting in late
     ]
+
+
+@step
+def close_questions(project: Project) -> None:
+    """End every wait whose time is over, and tell it: a look comes by even when no retrain does."""
+    for entry in expire_approvals(project):
+        logger.info("%s: %s", entry.kind, entry.reason)
+        tell_decision(project, entry)
 
 
 def waiting_for(project: Project, of: str | None) -> Entry:

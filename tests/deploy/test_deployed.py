@@ -191,3 +191,29 @@ def test_a_watch_that_finds_harm_starts_a_retrain_that_names_the_verdict(
     assert run["parameters"]["project"] == "churn.yaml"
     assert run["parameters"]["trigger"] == "concept_change"
     assert run["parameters"]["as_of"].startswith(AFTER_THE_CHANGE)
+
+
+def test_a_promotion_that_needs_a_person_holds_no_process_and_goes_on_with_the_form(
+    shell: Shell, folder: Path, deployed: dict[str, dict[str, Any]], _worker: None
+) -> None:
+    text = (folder / "churn.yaml").read_text().replace("name: churn", "name: cautious")
+    (folder / "cautious.yaml").write_text(text.replace("gate: {", "gate: {approval: required, "))
+    arguments = {"parameters": {"project": "cautious.yaml", "as_of": FIRST_CHAMPION}}
+    run = shell.ask(f"deployments/{deployed['retrain-churn']['id']}/create_flow_run", **arguments)
+    log = Registry.open(str(folder / ".perennial"), "cautious").log
+
+    def is_suspended() -> bool:
+        [found] = shell.ask("flow_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+        return bool(found["state"]["name"] == "Suspended")
+
+    assert eventually(is_suspended, RUN_SECONDS)
+    [waiting] = log.read().awaiting
+    assert log.read().champion is None and waiting.evidence["approval"]["run"] == run["id"]
+    nobody = {"answer": "approve", "by": "", "reason": "it was late"}
+    shell.ask(f"flow_runs/{run['id']}/resume", run_input=nobody)
+    assert is_suspended() and log.read().awaiting == [waiting], "a form without a name answers nothing"
+    shell.ask(f"flow_runs/{run['id']}/resume", run_input=nobody | {"by": "Ada"})
+    assert finished(shell, run)["state"]["name"] == "Completed"
+    approved = log.read().entries[-1]
+    assert (approved.kind, approved.version, log.read().champion) == ("approved", waiting.version, waiting.version)
+    assert (approved.evidence["by"], approved.evidence["said"]) == ("Ada", "it was late")

@@ -17,7 +17,7 @@ from models.registry import history
 from models.registry.log import Entry
 from models.registry.versions import VersionId
 from tasks import approve as approve_module
-from tasks.approve import expire_approvals, until, waiting_for
+from tasks.approve import close_questions, expire_approvals, until, waiting_for
 from tests.flows.commands import Shell
 from tests.flows.conftest import Own, day
 
@@ -46,6 +46,7 @@ def test_what_passes_the_gate_waits_for_a_person_and_the_command_completes_it_on
     assert waiting.evidence["judgement"]["answer"] == "promoted"
     assert len(history.tested(state)) == len(history.tested(before)) + 1, "the test has spent its level"
     assert retrain(cautious, as_of=AS_OF) == waiting, "and is not made again"
+    assert f"{waiting.version} waits for a person" in here("status", "churn.yaml").stdout
 
     command = ("approve", "churn.yaml", "--by", "Ada", "--reason", "looked at the worst rows")
     first = here(*command)
@@ -99,6 +100,8 @@ def test_a_question_that_nobody_answers_expires_and_says_so(
     assert until(waiting) - approve_module.now() == pytest.approx(timedelta(days=7), abs=timedelta(minutes=5))
     assert expire_approvals(cautious) == []
     monkeypatch.setattr(approve_module, "now", lambda: until(waiting))
+    close_questions.fn(cautious)
+    assert own.decisions()[-1].kind == "expired"
     late = approve(cautious, "Ada", "back from holidays", of=str(waiting.version))
     assert late.kind == "expired" and late.reason.startswith(f"Nobody approved {waiting.version} until ")
     assert own.registry.log.read().champion == before
