@@ -7,6 +7,7 @@ from typing import Annotated
 from prefect.client.orchestration import SyncPrefectClient
 
 from configs.schema import Project
+from flows.approve import approve
 from flows.command import Given, run
 from flows.label import label
 from flows.override import override
@@ -23,7 +24,7 @@ from tasks.deploying.plan import Deployed, Plan, compare
 from tasks.deploying.server import connected
 from tasks.deploying.wanted import Flows, wanted
 
-FLOWS: Flows = (score, watch, retrain, rollback, override, label, replay)
+FLOWS: Flows = (score, watch, retrain, rollback, override, approve, label, replay)
 
 
 def deploy(

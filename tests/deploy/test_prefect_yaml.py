@@ -22,6 +22,7 @@ from prefect.utilities.schema_tools.hydration import HydrationContext, hydrate
 from prefect.workers.process import ProcessWorker
 
 from configs.schema import load
+from flows.deploy import FLOWS
 
 ROOT = Path(__file__).parents[2]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
@@ -123,6 +124,10 @@ def test_the_file_names_the_version_of_prefect_that_is_locked() -> None:
 
 def test_every_flow_in_the_folder_has_a_deployment_of_its_own() -> None:
     assert sorted(deployment["entrypoint"] for deployment in DEPLOYMENTS) == sorted(flows_in_the_folder())
+
+
+def test_the_command_deploys_every_flow_of_the_file() -> None:
+    assert {flow.name for flow in FLOWS} == {flow_of(deployment).name for deployment in DEPLOYMENTS}
 
 
 def test_every_deployment_has_a_name_that_says_which_flow_and_which_project() -> None:
