@@ -19,7 +19,7 @@ from tasks.deploying.server import connected
 def serve(
     project: Project, given: Given, limit: Annotated[int, "runs at once, all flows together; default: 2"] = 2
 ) -> None:
-    """Serve a project from this process: no pool and no worker."""
+    """Serve a project without a pool or a worker."""
     given.refuse_overrides_outside("deploy")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also while the server starts
     try:
