@@ -25,7 +25,8 @@ from tests.places import REGION, Bucket
 from tests.s3_server import Fault
 
 pytestmark = pytest.mark.slow
-FIRST, NEXT = "2025-02-15", "2025-03-29"  # between them customers begin to leave for another reason
+# Between the first and the last customers begin to leave for another reason.
+FIRST, SOON, NEXT = "2025-02-15", "2025-03-01", "2025-03-29"
 PLANTED = {
     "AWS_ACCESS_KEY_ID": "AKIAPLANTED0ENVIRON",
     "AWS_SECRET_ACCESS_KEY": "planted-in-the-environment-5c1",
@@ -58,9 +59,9 @@ def as_arguments(project: Project) -> list[str]:
     return ["churn.yaml", "--set", f"storage={project.storage}", "--set", f"work_folder={project.work_folder}"]
 
 
-def showing(folder: Path) -> list[str]:
-    """Files below a folder in which any of the planted credentials stands."""
-    needles = [value.encode() for value in BLACKED_OUT]
+def showing(folder: Path, *texts: str) -> list[str]:
+    """Files below a folder in which any of the texts stands."""
+    needles = [text.encode() for text in texts]
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     return [str(path) for path in files if any(needle in path.read_bytes() for needle in needles)]
@@ -90,11 +91,11 @@ def test_the_loop_runs_on_a_bucket_and_no_credential_is_left_anywhere(
     project = by_block(fresh, bucket)
     registry = Registry.open(storage_of(project), "churn")
     champion = registry.log.read().champion
-    batch = score(project, as_of=day(NEXT))
+    batch = score(project, as_of=day(SOON))
     assert batch is not None
     assert len(registry.predictions.read(batch)) == batch.num_rows > 1000
-    watched = watch(project, as_of=day(NEXT))
-    assert watched == registry.watches.find(day(NEXT))
+    watched = watch(project, as_of=day(SOON))
+    assert watched == registry.watches.find(day(SOON))
     entry = retrain(project, as_of=day(NEXT))
     assert (entry.kind, entry.against) == ("promoted", champion)
     assert registry.log.read().champion == entry.version
@@ -116,7 +117,7 @@ def test_the_loop_runs_on_a_bucket_and_no_credential_is_left_anywhere(
         monkeypatch.setenv(name, value)
     quoted = f"<Error><Code>SignatureDoesNotMatch</Code><Message>{' '.join(BLACKED_OUT)}</Message></Error>"
     bucket.server.faults.append(Fault("GET", "", "403 Forbidden", body=quoted, times=99))
-    state = score(project, as_of=day("2025-04-12"), return_state=True)
+    state = score(project, as_of=day(NEXT), return_state=True)
     with pytest.raises(ValueError, match="the credentials are refused") as refused:
         state.result()
     bucket.server.faults.clear()
@@ -128,13 +129,14 @@ def test_the_loop_runs_on_a_bucket_and_no_credential_is_left_anywhere(
     assert not (fresh.folder / "at-work/trainings/churn").exists() or not any(
         (fresh.folder / "at-work/trainings/churn").iterdir()
     )
-    APILogHandler.flush()
+    APILogHandler().flush()
     said = "".join((first.stdout, first.stderr, status.stdout, status.stderr, str(refused.value)))
     assert not [value for value in BLACKED_OUT if value in said]
-    assert not showing(fresh.folder)
-    [server_home] = tmp_path_factory.getbasetemp().glob("prefect-server*")
-    assert not showing(server_home)
-    assert not showing(shell.home)
+    assert not showing(fresh.folder, *BLACKED_OUT)
+    [log] = tmp_path_factory.getbasetemp().glob("prefect-server?/server.log")
+    assert showing(log.parent, "the credentials are refused"), "what a run said lies there"
+    assert not showing(log.parent, *BLACKED_OUT)
+    assert not showing(shell.home, *BLACKED_OUT)
     objects = bucket.server.objects(bucket.bucket)
     assert not [path for path, content in objects.items() if any(value.encode() in content for value in BLACKED_OUT)]
 
