@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 
@@ -14,8 +15,13 @@ from tasks.step import moment_of
 
 
 @flow(flow_run_name="label-{project.name}")
-def label(project: ProjectRef, file: str, as_of: Moment | None = None, new_classes: str = "") -> Taken:
-    """Take in labels that were asked for; classes that no row has had so far are named, with commas between."""
+def label(
+    project: ProjectRef,
+    file: str,
+    as_of: Moment | None = None,
+    new_classes: Annotated[str, "classes that no row has had so far, with commas between"] = "",
+) -> Taken:
+    """Take in labels that were asked for."""
     return take_labels(
         project, Path(file), moment_of(as_of), [each.strip() for each in new_classes.split(",") if each.strip()]
     )
