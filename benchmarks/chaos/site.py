@@ -23,6 +23,11 @@ REPOSITORY = Path(__file__).parents[2]
 POOL, MARK = "chaos-pool", "PERENNIAL_CHAOS"
 HEARTBEAT_SECONDS = 30  # the shortest that Prefect takes
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS  # after which a run is taken for dead
+UNBORN = (
+    "Pending",
+    "Submitting",
+    "InfrastructurePending",
+)  # names of states between a worker's grasp and the first line
 UNBORN_SECONDS = 120  # that a run may be about to start
 START_SECONDS = 180
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -223,7 +228,7 @@ def automations() -> Iterator[dict[str, Any]]:
     runs = {"match": {"prefect.resource.id": "prefect.flow-run.*"}}
     cases = (
         ("silent", ["prefect.flow-run.heartbeat"], ["prefect.flow-run.*"], SILENT_SECONDS),
-        ("unborn", ["prefect.flow-run.Pending"], ["prefect.flow-run.*"], UNBORN_SECONDS),
+        ("unborn", [f"prefect.flow-run.{name}" for name in UNBORN], ["prefect.flow-run.*"], UNBORN_SECONDS),
     )
     for name, after, expect, within in cases:
         yield {
