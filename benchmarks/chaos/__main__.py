@@ -18,6 +18,7 @@ import argparse
 import json
 import logging
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON to a file too")
     arguments = parser.parse_args()
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends this ends the site too
     number = arguments.rounds or (QUICK if arguments.quick else FULL)
     with tempfile.TemporaryDirectory(prefix="perennial-chaos-") as folder:
         result = run(Path(folder), number, arguments.seed) | {"is_quick": arguments.quick}
