@@ -16,6 +16,8 @@ from tasks.deploying.pieces import Piece, reference
 
 SECONDS_AN_HOUR = 3600.0
 MISSED_HEARTBEATS = 3
+STARTING = ("Pending", "Submitting", "InfrastructurePending")  # states between a worker's grasp and the first line
+START_SECONDS = 15 * 60  # an image is pulled in less
 NUM_FIRINGS = 500  # of the watch's cron, to find its longest pause: more than a year of days
 SOME_YEAR = datetime(2024, 1, 1, tzinfo=UTC)  # a fixed one, so that the same YAML gives the same pause at any time
 IDS = ("deployment_id", "block_document_id")  # fields of an action for which a name may stand
@@ -57,7 +59,8 @@ def automation_pieces(project: Project, deployments: dict[str, str], crons: dict
         deployments: the name of each flow's deployment, by flow.
         crons: when each flow runs that runs by the clock.
     """
-    found = [_retrain(project, deployments["retrain"]), _crashed(project, list(deployments.values()))]
+    names = list(deployments.values())
+    found = [_retrain(project, deployments["retrain"]), _crashed(project, names), _never_begun(project, names)]
     if project.deploy.notify:
         found += [_diagnosed(project, verdict) for verdict in project.deploy.alert_on]
         found += [_run_ended_badly(project), _rolled_back(project)]
@@ -130,27 +133,56 @@ def _crashed(project: Project, deployments: list[str]) -> dict[str, Any]:
     would be called dead.
     """
     within = MISSED_HEARTBEATS * project.deploy.heartbeat_seconds
-    runs = [f"prefect.deployment.{reference(name)}" for name in sorted(deployments)]
-    return _of_project(
+    return _ended(
         project,
+        deployments,
         "set a dead run to Crashed",
         f"A run of {project.name} without a heartbeat for {within} seconds has crashed.",
+        ["prefect.flow-run.heartbeat"],
+        within,
+        f"no heartbeat for {within} seconds; its worker or machine is gone",
+    )
+
+
+def _never_begun(project: Project, deployments: list[str]) -> dict[str, Any]:
+    """A worker that dies between taking a run and starting it leaves one without a heartbeat that could be missed."""
+    minutes = START_SECONDS // 60
+    return _ended(
+        project,
+        deployments,
+        "set a run that never began to Crashed",
+        f"A run of {project.name} that a worker has taken and not begun in {minutes} minutes has crashed.",
+        [f"prefect.flow-run.{name}" for name in STARTING],
+        START_SECONDS,
+        f"taken by a worker and not begun in {minutes} minutes; the worker or its machine is gone",
+    )
+
+
+def _ended(
+    project: Project,
+    deployments: list[str],
+    name: str,
+    description: str,
+    after: list[str],
+    within: int,
+    message: str,
+) -> dict[str, Any]:
+    """Runs of the deployments of which nothing is heard for so many seconds after one of some events are Crashed."""
+    runs = [f"prefect.deployment.{reference(each)}" for each in sorted(deployments)]
+    return _of_project(
+        project,
+        name,
+        description,
         {
             "match": {"prefect.resource.id": "prefect.flow-run.*"},
             "match_related": {"prefect.resource.role": "deployment", "prefect.resource.id": runs},
-            "after": ["prefect.flow-run.heartbeat"],
+            "after": after,
             "expect": ["prefect.flow-run.*"],
             "for_each": ["prefect.resource.id"],
             "posture": "Proactive",
             "within": within,
         },
-        [
-            {
-                "type": "change-flow-run-state",
-                "state": "CRASHED",
-                "message": f"no heartbeat for {within} seconds; its worker or machine is gone",
-            }
-        ],
+        [{"type": "change-flow-run-state", "state": "CRASHED", "message": message}],
     )
 
 

@@ -268,7 +268,8 @@ def test_the_command_and_prefect_yaml_put_the_same_on_a_server(
         after = here("deploy", "configs/flights.yaml")
     assert lines(after, "changed") == [] and lines(after, "removed") == []
     assert [line for line in lines(after, "added") if line not in ("cpu-pool", "gpu-pool")] == [
-        "flights: set a dead run to Crashed"
+        "flights: set a dead run to Crashed",
+        "flights: set a run that never began to Crashed",
     ]
 
 
@@ -392,6 +393,7 @@ def test_alerts_reach_a_webhook_and_what_does_not_come_is_acted_upon(
     alerts = {name.removeprefix("orders: ") for name in lines(done, "added") if name.startswith("orders: ")}
     assert alerts == {
         "set a dead run to Crashed",
+        "set a run that never began to Crashed",
         "alert on broken_feed",
         "alert on serving_fault",
         "alert on a rollback",
@@ -403,29 +405,43 @@ def test_alerts_reach_a_webhook_and_what_does_not_come_is_acted_upon(
     assert automations["orders: set a dead run to Crashed"]["trigger"]["within"] == 90
     _make_impatient(server, automations["orders: alert when no watch has come"])
     _make_impatient(server, automations["orders: set a dead run to Crashed"])
+    _make_impatient(server, automations["orders: set a run that never began to Crashed"])
 
     resource = events.resource_of("orders")
     server.emit(events.HEARTBEAT, resource)
     server.emit(events.diagnosis("healthy"), resource, reason="Nothing moved.", as_of="2025-05-01", champion="v1")
     server.emit(events.diagnosis("broken_feed"), resource, reason='"temp" is gone.', as_of="2025-05-01", champion="v1")
     run = _dying_run(server, server.deployments("orders")["watch-orders"])
+    unborn = _submitted_run(server, server.deployments("orders")["score-orders"])
 
     def subjects() -> set[str]:
         return {message["subject"] for message in messages}
 
-    eventually(lambda: subjects() >= {"orders: broken_feed", "orders: no watch", "orders: watch Crashed"})
-    assert subjects() == {"orders: broken_feed", "orders: no watch", "orders: watch Crashed"}
+    expected = {"orders: broken_feed", "orders: no watch", "orders: watch Crashed", "orders: score Crashed"}
+    eventually(lambda: subjects() >= expected)
+    assert subjects() == expected
     (told,) = (message["body"] for message in messages if message["subject"] == "orders: broken_feed")
     assert told == '"temp" is gone.\nAs of 2025-05-01, champion v1.'
     (ended,) = server.shell.ask("flow_runs/filter", flow_runs={"id": {"any_": [run]}})
     assert ended["state"]["type"] == "CRASHED"
     assert "no heartbeat for 90 seconds" in ended["state"]["message"]
+    (ended,) = server.shell.ask("flow_runs/filter", flow_runs={"id": {"any_": [unborn]}})
+    assert ended["state"]["type"] == "CRASHED"
+    assert "not begun in 15 minutes" in ended["state"]["message"]
 
 
 def _make_impatient(server: Server, automation: dict[str, Any]) -> None:
     """What waits for hours waits for the ten seconds that are Prefect's least."""
     kept = {key: automation[key] for key in ("name", "enabled", "actions", "tags", "description")}
     server.send("PUT", f"automations/{automation['id']}", **kept, trigger=automation["trigger"] | {"within": 10})
+
+
+def _submitted_run(server: Server, deployment: dict[str, Any]) -> str:
+    """A run that a worker has taken, and died before it began."""
+    run: dict[str, Any] = server.send("POST", f"deployments/{deployment['id']}/create_flow_run")
+    state = {"type": "PENDING", "name": "Submitting"}
+    server.send("POST", f"flow_runs/{run['id']}/set_state", state=state, force=True)
+    return str(run["id"])
 
 
 def _dying_run(server: Server, deployment: dict[str, Any]) -> str:
