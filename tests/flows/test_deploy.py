@@ -115,7 +115,7 @@ def test_a_dry_run_shows_everything_and_makes_nothing(deploy: Deploy, server: Se
     done = deploy("orders", "--dry-run")
     assert {"small", "large", *(f"{flow}-orders" for flow in FLOWS)} <= set(lines(done, "added"))
     assert "retrain-orders, on large, at 0 7 1 * * UTC, 1 at a time" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"orders: {len(FLOWS) + 4} added. Nothing was done: this was a dry run."
+    assert done.stdout.splitlines()[-1] == f"orders: {len(FLOWS) + 5} added. Nothing was done: this was a dry run."
     assert not server.deployments("orders") and not server.automations("orders")
     assert "small" not in {pool["name"] for pool in server.all("work_pools")}
 
