@@ -17,7 +17,7 @@ from flows.score import score
 from models.data.predictions import SCORE_FILED
 from models.data.scores import SCORE, score_columns, scores_in
 from models.registry.log import Entry
-from tasks.report import decision_path
+from models.reporting.pages import data_file, decision_file
 from tasks.step import build_network
 from tests import own_project
 from tests.flows.commands import Shell
@@ -73,8 +73,8 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, enter: Enter) -> Own:
     return enter(folder)
 
 
-def page(own: Own, entry: Entry) -> str:
-    return decision_path(own.project, entry).read_text()
+def page(own: Own, entry: Entry, name: Callable[[Entry], str] = decision_file) -> str:
+    return (own.project.work / "reports/churn" / name(entry)).read_text()
 
 
 def test_a_first_champion_scores_and_is_replaced_when_the_world_has_changed(made: Own, prefect_here: Shell) -> None:
@@ -110,9 +110,7 @@ def test_a_first_champion_scores_and_is_replaced_when_the_world_has_changed(made
         assert "plan=pro" in told
         assert "euros" in told
         assert "log loss" not in told.lower() and "AUC" not in told.partition("The entry in the log")[0]
-        assert (
-            json.loads(decision_path(made.project, second).with_suffix(".json").read_text())["gain"]["unit"] == "euros"
-        )
+        assert json.loads(page(made, second, data_file))["gain"]["unit"] == "euros"
     else:
         assert "negative flips" in told
         assert second.evidence["hard_rows"], "rows that the champion was sure of and wrong about"
