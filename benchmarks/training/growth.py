@@ -25,7 +25,9 @@ import torch
 
 from benchmarks.training.tables import CATEGORIES, MIB, NUMBERS, Memory, in_a_process, one_pass, warm_up, write
 from models.data.batches import Rows
-from models.data.streaming import Streamed, Table, fit_in_pieces
+from models.data.learning import fit_in_pieces
+from models.data.streaming import Streamed
+from models.data.table import Table
 from models.features.encoder import Encoder
 from models.features.target import Target
 from models.model import Model

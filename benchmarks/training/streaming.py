@@ -32,7 +32,9 @@ import torch
 
 from benchmarks.training.tables import CATEGORIES, MIB, NUMBERS, Memory, in_a_process, one_pass, warm_up, write
 from models.data.batches import Labelled, Rows
-from models.data.streaming import Streamed, Table, fit_in_pieces
+from models.data.learning import fit_in_pieces
+from models.data.streaming import Streamed
+from models.data.table import Table
 from models.features.encoder import Encoder
 from models.features.target import Target
 from models.networks.inputs import joined
@@ -78,8 +80,8 @@ def run(size: Size, jobs: int) -> dict[str, Any]:
         arguments = {"path": str(path), **asdict(size)}
 
         def measured(kind: str) -> dict[str, Any]:
-            environment, stack_kib = (FRUGAL, STACK_KIB) if kind == "stream" else (None, None)
-            found = in_a_process("benchmarks.training.streaming", {"kind": kind} | arguments, environment, stack_kib)
+            bounds = (FRUGAL, STACK_KIB) if kind == "stream" else (None, None)
+            found = in_a_process("benchmarks.training.streaming", {"kind": kind} | arguments, *bounds)
             say(f"{kind}: {found['rows_per_second']:,.0f} rows/s, {found['peak_mib']:.0f} MiB")
             return found
 

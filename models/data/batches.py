@@ -58,7 +58,8 @@ class Rows(Protocol):
     """Rows that can be trained on, wherever they are.
 
     They may have a method `fingerprint() -> str`, by which a training that was killed knows its rows again, and
-    `part(rank, world_size) -> Rows`, the rows of one of several processes, as many in each of them.
+    `part(rank, world_size) -> Rows`, the rows of one of several processes, as many in each of them; and
+    `most_rows_a_batch`, for rows that are read in batches of limited size.
     """
 
     def __len__(self) -> int:

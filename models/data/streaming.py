@@ -11,38 +11,21 @@ import copy
 import hashlib
 import queue
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from models.data.batches import Batch, Labelled
-from models.evaluation.metrics.metric import Task
-from models.features.encoder import MIN_CATEGORY_ROWS, Encoder
+from models.data.table import MEMORY, SHARE_FOR_READING, Table, TooLittleMemory
 from models.features.target import Target
 from models.networks.inputs import Encoded
 
-MIB = 2**20
-MEMORY = 256 * MIB
-SHARE_FOR_READING = 0.3  # of the memory; the rest is for blocks
 BLOCKS = 3  # one that is trained on, one that is filled, and what malloc keeps of those that were freed
-BYTES_TO_READ_A_VALUE = 40  # pages as they are compressed and decoded, the column, its frame, and its code
-MAX_PIECE_ROWS = 16_384  # more are no faster
-FEWEST_PIECE_ROWS = 1_024
-READ_BUFFER = 64 * 1024
-SAMPLE_ROWS = 200_000  # quantiles of so many rows are off by a thousandth of the rows
-
-Weigh = Callable[[pd.Series, pd.Series], np.ndarray]  # times (UTC) and labels of some rows -> a weight >= 0 of each
 
 
 class RowEncoder(Protocol):
@@ -71,183 +54,11 @@ class Changed(RuntimeError):
     """A file is not what it was when its rows were counted."""
 
 
-class Piece(NamedTuple):
-    """Some rows of one row group: their features, labels, and weights if rows have any."""
-
-    group: int
-    frame: pd.DataFrame
-    labels: pd.Series
-    weights: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """The labelled rows of a Parquet file, never held all at once.
-
-    Attributes:
-        path: of the file; rows should be in time order, so that a window reads its row groups alone.
-        label: its column; rows without a label are left out.
-        time: the column of event times, with a time zone; needed for a window and for weights.
-        start, end: only rows with `start <= time < end`.
-        weigh: weights of some rows by their times and labels, each by its own row alone; rows with 0 are left out.
-    """
-
-    path: Path
-    label: str
-    time: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    weigh: Weigh | None = None
-
-    def __post_init__(self) -> None:
-        if self.time is None and (self.start, self.end, self.weigh) != (None, None, None):
-            raise ValueError(f"a window or weights of {self.path} need the column of event times; name it as time")
-
-    def require(self, columns: Iterable[str]) -> pa.Schema:
-        """The schema of the file. Raises `ValueError` when it, or a column of it, is missing."""
-        if not self.path.is_file():
-            raise ValueError(f"there is no file {self.path} to stream training rows from")
-        schema = pq.read_schema(self.path)
-        missing = [name for name in (*columns, *self._own) if name not in schema.names]
-        if missing:
-            raise ValueError(
-                f"{self.path} has no column {', '.join(map(repr, missing))}; it has {', '.join(schema.names)}"
-            )
-        if self.time is not None and getattr(schema.field(self.time).type, "tz", None) is None:
-            raise ValueError(
-                f"column {self.time!r} of {self.path} is {schema.field(self.time).type}, "
-                "expected timestamps with a time zone; write it with one"
-            )
-        return schema
-
-    def groups(self) -> list[int]:
-        """Places of the row groups that can hold rows of the window, by what the file says of their times."""
-        metadata = pq.read_metadata(self.path)
-        return [group for group in range(metadata.num_row_groups) if self._may_hold(metadata.row_group(group))]
-
-    def pieces(
-        self,
-        groups: Iterable[int],
-        columns: Sequence[str],
-        dictionaries: Sequence[str] = (),
-        knows: Callable[[pd.Series], np.ndarray] = lambda labels: np.ones(len(labels), dtype=bool),
-        num_rows: int = MAX_PIECE_ROWS,
-        skip: int = 0,
-    ) -> Iterator[Piece]:
-        """Rows that are to be trained on, read at most `num_rows` at a time.
-
-        Args:
-            groups: row groups, in the order in which they are read.
-            columns: of the frames.
-            dictionaries: columns of text that are read as codes, and come as pandas' categories.
-            knows: for labels whether they can be learned from.
-            num_rows: of a piece, as they are read.
-            skip: so many of the rows that would come first are left out.
-        """
-        read = list(dict.fromkeys((*columns, *self._own)))
-        with pq.ParquetFile(
-            self.path, read_dictionary=list(dictionaries), buffer_size=READ_BUFFER, pre_buffer=False
-        ) as file:
-            for group in groups:
-                for batch in file.iter_batches(num_rows, row_groups=[group], columns=read, use_threads=False):
-                    kept, weights = self._kept(batch, knows)
-                    rows = np.flatnonzero(kept)
-                    rows, skip = rows[skip:], max(0, skip - len(rows))
-                    if len(rows):
-                        frame = (batch if len(rows) == len(batch) else batch.take(pa.array(rows))).to_pandas()
-                        chosen = weights[rows] if weights is not None else None
-                        yield Piece(group, frame[list(columns)], frame[self.label], chosen)
-
-    def piece_rows(self, columns: Sequence[str], memory: int) -> int:
-        """Rows that can be read at a time in so many bytes. Raises `ValueError` when they are hardly any."""
-        read = len({*columns, *self._own})
-        rows = memory // (read * BYTES_TO_READ_A_VALUE)
-        if rows < FEWEST_PIECE_ROWS:
-            fewest = int(FEWEST_PIECE_ROWS * read * BYTES_TO_READ_A_VALUE / SHARE_FOR_READING) + 1
-            raise ValueError(
-                f"memory is too little to read {read} columns; allow at least {fewest} bytes for streaming"
-            )
-        return min(MAX_PIECE_ROWS, rows)
-
-    @property
-    def _own(self) -> tuple[str, ...]:
-        return (self.label,) if self.time is None else (self.label, self.time)
-
-    def _kept(
-        self, batch: pa.RecordBatch, knows: Callable[[pd.Series], np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        labels = batch.column(self.label).to_pandas()
-        kept: np.ndarray = labels.notna().to_numpy() & knows(labels)
-        if self.time is None:
-            return kept, None
-        times = batch.column(self.time).to_pandas().dt.tz_convert("UTC")
-        if self.start is not None:
-            kept &= (times >= pd.Timestamp(self.start)).to_numpy()
-        if self.end is not None:
-            kept &= (times < pd.Timestamp(self.end)).to_numpy()
-        if self.weigh is None:
-            return kept, None
-        weights = np.zeros(len(labels), dtype=np.float32)
-        weights[kept] = self.weigh(times[kept], labels[kept])
-        return weights > 0, weights
-
-    def _may_hold(self, group: Any) -> bool:
-        if self.time is None:
-            return True
-        columns = (group.column(place) for place in range(group.num_columns))
-        statistics = next(column.statistics for column in columns if column.path_in_schema == self.time)
-        if statistics is None or not statistics.has_min_max:
-            return True
-        is_before_end = self.end is None or pd.Timestamp(statistics.min) < pd.Timestamp(self.end)
-        return is_before_end and (self.start is None or pd.Timestamp(statistics.max) >= pd.Timestamp(self.start))
-
-
-def fit_in_pieces(
-    table: Table,
-    numbers: tuple[str, ...],
-    categories: tuple[str, ...],
-    task: Task,
-    seed: int = 0,
-    sample_rows: int = SAMPLE_ROWS,
-    memory: int = MEMORY,
-) -> tuple[Encoder, Target]:
-    """The encoder and the target for a table that does not fit in memory, from one pass over it.
-
-    Categories, classes, whether a number is sometimes missing, and the mean and spread of a regression's label come
-    from all rows. Scales and bins of numbers come from a uniform sample of them; up to `sample_rows` rows the encoder
-    is the very one that `Encoder.fit` learns from all of them.
-    """
-    table.require((*numbers, *categories))
-    counts: dict[str, Counter[str]] = {name: Counter() for name in categories}
-    sample, labels = _Sample(len(numbers), sample_rows, seed), _Labels(task)
-    columns = (*numbers, *categories)
-    num_rows = table.piece_rows(columns, int(memory * SHARE_FOR_READING))
-    for piece in table.pieces(table.groups(), columns, categories, num_rows=num_rows):
-        for name in categories:
-            found = piece.frame[name].value_counts()
-            counts[name].update(dict(zip(found.index, found.tolist(), strict=True)))
-        sample.add(piece.frame[list(numbers)].to_numpy(dtype="float64"))
-        labels.add(piece.labels)
-    codes = Encoder.fit(pd.DataFrame(sample.rows, columns=list(numbers)), numbers, ()).numbers
-    return (
-        Encoder(
-            numbers={
-                name: replace(code, is_sometimes_missing=bool(missing))
-                for (name, code), missing in zip(codes.items(), sample.is_missing, strict=True)
-            },
-            categories={
-                name: tuple(sorted(value for value, count in found.items() if count >= MIN_CATEGORY_ROWS))
-                for name, found in counts.items()
-            },
-        ),
-        labels.target(),
-    )
-
-
 class Streamed:
     """Rows of a Parquet file to train on, in bounded memory (`models.data.batches.Rows`).
 
-    The rows of the window are counted when it is made, by their times and labels alone.
+    The rows of the window are counted when it is made, by their times and labels alone. Where all of them have weight 1
+    they come without weights.
 
     Args:
         table: which rows.
@@ -256,7 +67,8 @@ class Streamed:
         memory: bytes that reading, encoding and shuffling may take; the order of rows depends on it.
 
     Raises:
-        ValueError: when the file or a column is missing, or memory is too small to read anything.
+        ValueError: when the file or a column is missing.
+        TooLittleMemory: when memory is too small to read anything.
     """
 
     def __init__(self, table: Table, encoder: RowEncoder, target: Target, memory: int = MEMORY) -> None:
@@ -265,11 +77,13 @@ class Streamed:
         self._empty = encoder.transform(schema.empty_table().select(list(encoder.columns)).to_pandas())
         self._piece_rows = table.piece_rows(encoder.columns, int(memory * SHARE_FOR_READING))
         self._state, self._groups = self._state_of_file(), table.groups()
-        self._counts, self._total_weight = np.zeros(len(self._groups), dtype=np.int64), 0.0
+        self._counts, self._total_weight, self._has_weights = np.zeros(len(self._groups), dtype=np.int64), 0.0, False
         places = {group: place for place, group in enumerate(self._groups)}
         for piece in table.pieces(self._groups, (), knows=target.knows):
             self._counts[places[piece.group]] += len(piece.labels)
-            self._total_weight += float(piece.weights.sum()) if piece.weights is not None else 0.0
+            if piece.weights is not None:
+                self._total_weight += float(piece.weights.sum())
+                self._has_weights |= bool((piece.weights != 1).any())
         self._rank, self._world_size = 0, 1
 
     def part(self, rank: int, world_size: int) -> Streamed:
@@ -291,7 +105,7 @@ class Streamed:
         """Batches on `device`, read ahead of their use.
 
         Raises:
-            ValueError: when memory does not hold two blocks of a batch.
+            TooLittleMemory: when memory does not hold two blocks of a batch.
         """
         return StreamedBatches(self, batch_size, seed, device)
 
@@ -305,7 +119,7 @@ class Streamed:
         said = (
             self.encoder.to_json(),
             self.target.to_json(),
-            str((self.table.label, self.table.time, self.table.start, self.table.end)),
+            str((self.table.label, self.table.time, self.table.start, self.table.end, self.table.draw)),
             str((self._counts.tolist(), self._total_weight, self.memory, self._rank, self._world_size)),
         )
         digest = hashlib.blake2b(footer, digest_size=16)
@@ -313,14 +127,17 @@ class Streamed:
             digest.update(part.encode() + b"\0")
         return digest.hexdigest()
 
+    @property
+    def most_rows_a_batch(self) -> int:
+        """The largest batch that memory allows."""
+        return max(1, int(self.memory * (1 - SHARE_FOR_READING) / BLOCKS / self._bytes_a_row))
+
     def block_rows(self, batch_size: int) -> int:
         """Rows of a block: a whole number of batches, so that none lies in two blocks."""
-        tensors = (*self._empty.tensors, torch.empty(0), *([torch.empty(0)] if self.table.weigh else []))
-        bytes_a_row = 8 + sum(tensor.element_size() * tensor.shape[1:].numel() for tensor in tensors)  # 8: its place
-        rows = int(self.memory * (1 - SHARE_FOR_READING) / BLOCKS / bytes_a_row)
+        rows = int(self.memory * (1 - SHARE_FOR_READING) / BLOCKS / self._bytes_a_row)
         if rows < batch_size:
-            fewest = int(BLOCKS * bytes_a_row * batch_size / (1 - SHARE_FOR_READING)) + BLOCKS
-            raise ValueError(
+            fewest = int(BLOCKS * self._bytes_a_row * batch_size / (1 - SHARE_FOR_READING)) + BLOCKS
+            raise TooLittleMemory(
                 f"memory={self.memory} bytes hold blocks of {rows} rows, less than a batch of {batch_size}; "
                 f"allow at least {fewest} for streaming, or make batches smaller"
             )
@@ -363,10 +180,15 @@ class Streamed:
             yield Labelled(
                 self.encoder.transform(piece.frame[:taken]),
                 self.target.encode(piece.labels[:taken]),
-                torch.from_numpy(piece.weights[:taken]) if piece.weights is not None else None,
+                torch.from_numpy(piece.weights[:taken]) if piece.weights is not None and self._has_weights else None,
             )
             if not left:
                 return
+
+    @property
+    def _bytes_a_row(self) -> int:
+        tensors = (*self._empty.tensors, torch.empty(0), *([torch.empty(0)] if self._has_weights else []))
+        return 8 + sum(tensor.element_size() * tensor.shape[1:].numel() for tensor in tensors)  # 8: its place
 
     def _state_of_file(self) -> tuple[int, int]:
         state = self.table.path.stat()
@@ -502,63 +324,6 @@ class _Reader:
                 del block
         except BaseException as error:
             self._ready.put(error)
-
-
-class _Sample:
-    """Rows of numbers: each of all that were added has the same chance to be among them."""
-
-    def __init__(self, num_columns: int, size: int, seed: int) -> None:
-        self._random, self._num_rows = np.random.default_rng(seed), 0
-        # Keys are drawn for all rows, and those with the smallest stay. Memory that no row came for is never touched.
-        self._keys, self._rows = np.empty(size), np.empty((size, num_columns))
-        self.is_missing = np.zeros(num_columns, dtype=bool)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """All that were added, in order, if there was room for them; else a sample in no order."""
-        return self._rows[: self._num_rows]
-
-    def add(self, rows: np.ndarray) -> None:
-        # As the encoder has it: a value that is no float32 stands for infinity and counts as missing.
-        self.is_missing |= ~(np.abs(rows) <= np.finfo("float32").max).all(axis=0)
-        keys = self._random.random(len(rows))
-        room = min(len(self._keys) - self._num_rows, len(rows))
-        free = slice(self._num_rows, self._num_rows + room)
-        self._rows[free], self._keys[free] = rows[:room], keys[:room]
-        self._num_rows += room
-        rows, keys = rows[room:], keys[room:]
-        if len(keys):
-            size = len(self._keys)
-            smallest = np.argpartition(np.concatenate([self._keys, keys]), size - 1)[:size]
-            is_kept = np.zeros(size + len(keys), dtype=bool)
-            is_kept[smallest] = True
-            gone, come = np.flatnonzero(~is_kept[:size]), np.flatnonzero(is_kept[size:])
-            self._rows[gone], self._keys[gone] = rows[come], keys[come]
-
-
-class _Labels:
-    """Classes, or mean and spread, of labels that come in pieces (Chan, Golub and LeVeque 1983)."""
-
-    def __init__(self, task: Task) -> None:
-        self._task, self._classes = task, set[str]()
-        self._count, self._mean, self._squares = 0, 0.0, 0.0
-
-    def add(self, labels: pd.Series) -> None:
-        if self._task == "multiclass":
-            self._classes |= set(labels.unique())
-        elif self._task == "regression":
-            values = labels.to_numpy(dtype=float)
-            count, mean = len(values), float(values.mean())
-            apart, together = mean - self._mean, self._count + count
-            self._squares += float(((values - mean) ** 2).sum()) + apart**2 * self._count * count / together
-            self._mean += apart * count / together
-            self._count = together
-
-    def target(self) -> Target:
-        if self._task == "multiclass":
-            return Target.fit(self._task, pd.Series(sorted(self._classes), dtype="object"))
-        spread = float(np.sqrt(self._squares / self._count)) if self._count else 0.0
-        return Target(self._task, mean=self._mean, scale=spread or 1.0)
 
 
 def _random(*key: int) -> np.random.Generator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import ClassVar, Self
 
@@ -54,8 +55,12 @@ class Encoder:
 
         What a number column needs does not change: a missing value is the mean where none was missing in training.
         """
+        return self.grown_by({name: frame[name].value_counts() for name in self.categories})
+
+    def grown_by(self, counts: Mapping[str, pd.Series]) -> Self:
+        """The same, by the number of rows of each value of each category column."""
         known = self.categories.items()
-        new = {name: [each for each in _fit_category(frame[name]) if each not in values] for name, values in known}
+        new = {name: [each for each in _frequent(counts[name]) if each not in values] for name, values in known}
         return replace(self, categories={name: (*values, *new[name]) for name, values in known})
 
     @property
@@ -124,7 +129,10 @@ def _bins(values: np.ndarray) -> tuple[float, ...]:
 
 
 def _fit_category(values: pd.Series) -> tuple[str, ...]:
-    counts = values.value_counts()
+    return _frequent(values.value_counts())
+
+
+def _frequent(counts: pd.Series) -> tuple[str, ...]:
     return tuple(sorted(counts[counts >= MIN_CATEGORY_ROWS].index))
 
 

@@ -51,9 +51,12 @@ class Target:
 
     def grown(self, labels: pd.Series) -> Target:
         """With the classes of `labels` that have ten rows and are new, after those that were known."""
+        return self.grown_by(labels.value_counts()) if self.task == "multiclass" else self
+
+    def grown_by(self, counts: pd.Series) -> Target:
+        """The same, by the number of rows of each class."""
         if self.task != "multiclass":
             return self
-        counts = labels.value_counts()
         new = sorted(set(counts[counts >= MIN_CLASS_ROWS].index) - set(self.classes))
         return replace(self, classes=(*self.classes, *new))
 

@@ -289,6 +289,7 @@ def _train(job: _Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[str, 
         if job.validation is not None:
             # Who trains on few rows at a time does so because they are large: texts and images.
             size = min(VALIDATION_BATCH_SIZE, VALIDATION_FACTOR * settings.batch_size)
+            size = min(size, getattr(job.validation, "most_rows_a_batch", size))
             held_out = _loader(job.validation, size, None, device, trainer)
             judge = Judge(held_out, job.objective, settings.patience, settings.bar, averaging)
         pulse = Pulse(lambda: tell(devices.ALIVE, None)) if settings.devices > 1 else None

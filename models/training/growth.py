@@ -15,6 +15,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from models.features.encoding import FeatureEncoder
+from models.features.target import Target
 from models.model import Model
 from models.networks.inputs import Inputs
 
@@ -41,7 +43,11 @@ def grow(model: Model, new_rows: pd.DataFrame, label: str, build: Build) -> Mode
     Raises:
         ValueError: when the network's weights cannot be carried over so that it predicts as before.
     """
-    encoder, target = model.encoder.grown(new_rows), model.target.grown(new_rows[label])
+    return grow_to(model, model.encoder.grown(new_rows), model.target.grown(new_rows[label]), new_rows, build)
+
+
+def grow_to(model: Model, encoder: FeatureEncoder, target: Target, rows: pd.DataFrame, build: Build) -> Model:
+    """The same for an encoder and a target that have grown; `rows` are some to check on that it predicts as before."""
     if encoder == model.encoder and target == model.target:
         return model
     network = build(encoder.inputs.for_outputs(target.num_outputs))
@@ -52,7 +58,7 @@ def grow(model: Model, new_rows: pd.DataFrame, label: str, build: Build) -> Mode
     _carry(network, state, target.num_outputs - model.target.num_outputs)
     device = next(model.network.parameters()).device
     grown = Model(encoder, network.to(device).eval(), target)
-    _check(model, grown, new_rows)
+    _check(model, grown, rows)
     return grown
 
 

@@ -105,7 +105,30 @@ class Rare:
         if labels.dtype.kind in "iuf" and not labels.isin((0, 1)).all():
             low, high = labels.quantile([self.share / 2, 1 - self.share / 2])
             return ((labels < low) | (labels > high)).to_numpy()
-        return (labels.map(labels.value_counts()) < self.share * len(labels)).to_numpy()
+        return self.among(labels.value_counts()).is_rare(labels)
+
+    def among(self, counts: pd.Series) -> RareAmong:
+        """The same once it is known how many rows have each label, of a label that has few values.
+
+        What it says of a row depends on that row alone.
+        """
+        return RareAmong(self.days, tuple(counts.index[counts < self.share * counts.sum()]))
+
+
+@dataclass(frozen=True)
+class RareAmong:
+    """The rows of the last `days` days, and the older ones with one of some labels."""
+
+    days: float
+    labels: tuple[Any, ...]
+
+    def weights(self, times: pd.Series, labels: pd.Series, until: datetime) -> np.ndarray:
+        """One or zero."""
+        return ((ages(times, until) <= self.days) | self.is_rare(labels)).astype(float)
+
+    def is_rare(self, labels: pd.Series) -> np.ndarray:
+        """For each row."""
+        return labels.isin(self.labels).to_numpy()
 
 
 def ages(times: pd.Series, until: datetime) -> np.ndarray:

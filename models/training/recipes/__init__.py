@@ -3,5 +3,17 @@
 from models.training.recipes.catalogue import NAMES, Recipe, recipe
 from models.training.recipes.cooking import Columns, Trained, cook
 from models.training.recipes.ingredient import Ingredient, Material
+from models.training.recipes.streamed import StreamedMaterial, StreamedWindow
 
-__all__ = ["NAMES", "Columns", "Ingredient", "Material", "Recipe", "Trained", "cook", "recipe"]
+__all__ = [
+    "NAMES",
+    "Columns",
+    "Ingredient",
+    "Material",
+    "Recipe",
+    "StreamedMaterial",
+    "StreamedWindow",
+    "Trained",
+    "cook",
+    "recipe",
+]

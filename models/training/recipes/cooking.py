@@ -12,17 +12,16 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from models.data.batches import Rows
 from models.evaluation.metrics.metric import Task
 from models.features.encoding import Features
-from models.features.target import Target
 from models.model import Model
-from models.networks.inputs import Inputs
 from models.training.fit import FitSettings, Fitted, Hooks, fit, seeded
-from models.training.growth import grow
+from models.training.growth import Build
 from models.training.recipes.catalogue import Recipe
-from models.training.recipes.ingredient import Material, Penalty, Rate
+from models.training.recipes.ingredient import Penalty, Rate, Stock
+from models.training.recipes.streamed import StreamedWindow
 
-Build = Callable[[Inputs], nn.Module]
 OnEpoch = Callable[[dict[str, float]], None]
 
 
@@ -56,8 +55,8 @@ def cook(
     recipe: Recipe,
     build: Build | None,
     champion: Model | None,
-    material: Material,
-    validation: pd.DataFrame | None,
+    material: Stock,
+    validation: pd.DataFrame | StreamedWindow | None,
     columns: Columns,
     settings: FitSettings,
     *,
@@ -72,7 +71,8 @@ def cook(
         build: makes a network for the inputs of an encoder; None: the champion's vocabulary does not grow.
         champion: what a recipe that starts from it continues; else it is not looked at.
         material: the rows.
-        validation: later rows, which stop a training that has patience and by which it can be compared.
+        validation: later rows, held or streamed, which stop a training that has patience and by which it can be
+            compared.
         columns: what the rows' columns are.
         settings: batch size, seed and device; the recipe has the rest.
         checkpoint: a folder for the state of this training; one that was killed goes on from there.
@@ -82,12 +82,11 @@ def cook(
     Raises:
         ValueError: without rows, or without a champion where the recipe needs one.
     """
-    if material.new.empty:
+    if not material.num_new:
         raise ValueError("no rows since the champion was trained; wait for the next batch of labels")
     for ingredient in recipe.ingredients:
         material = ingredient.rows(material, settings.seed)
-    rows, weights = material.together()
-    start = _start(recipe, build, champion, rows, columns, settings.seed)
+    start = _start(recipe, build, champion, material, columns, settings.seed)
     model = Model(start.encoder, copy.deepcopy(start.network), start.target)
     settings = replace(
         settings,
@@ -103,8 +102,8 @@ def cook(
     fitted = fit(
         model.network,
         model.objective,
-        model.label(rows, rows[columns.label], weights),
-        model.label(validation, validation[columns.label]) if validation is not None else None,
+        material.rows(model, columns.label),
+        _labelled(model, validation, columns.label),
         settings,
         _hooks(recipe, model.network),
         checkpoint=checkpoint,
@@ -114,21 +113,29 @@ def cook(
     for ingredient in recipe.ingredients:
         ingredient.finish(model.network, start.network)
     model.network.eval()
-    return Trained(model, recipe.name, len(rows), fitted)
+    return Trained(model, recipe.name, material.num_old + material.num_new, fitted)
+
+
+def _labelled(model: Model, validation: pd.DataFrame | StreamedWindow | None, label: str) -> Rows | None:
+    if validation is None:
+        return None
+    if isinstance(validation, StreamedWindow):
+        return validation.rows(model)
+    return model.label(validation, validation[label])
 
 
 def _start(
-    recipe: Recipe, build: Build | None, champion: Model | None, rows: pd.DataFrame, columns: Columns, seed: int
+    recipe: Recipe, build: Build | None, champion: Model | None, material: Stock, columns: Columns, seed: int
 ) -> Model:
     """The model before its training."""
     with seeded(seed):
         if recipe.start == "champion":
             if champion is None:
                 raise ValueError(f"the recipe {recipe.name} continues a champion, and there is none; use scratch")
-            return grow(champion, rows, columns.label, build) if build else champion
+            return material.grow(champion, columns.label, build) if build else champion
         assert build is not None, "a training from scratch builds its network"
-        encoder = (columns.features or Features(columns.numbers, columns.categories)).fit(rows)
-        target = Target.fit(columns.task, rows[columns.label])
+        features = columns.features or Features(columns.numbers, columns.categories)
+        encoder, target = material.learn(features, columns.task, columns.label)
         return Model(encoder, build(encoder.inputs.for_outputs(target.num_outputs)), target)
 
 

@@ -5,21 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
+from models.data.batches import Rows
+from models.evaluation.metrics.metric import Task
+from models.features.encoding import FeatureEncoder, Features
+from models.features.target import Target
+from models.model import Model
 from models.training.fit import FitSettings
+from models.training.growth import Build, grow
 from models.training.histories import History
 
 Penalty = Callable[[nn.Module], Tensor]
 Rate = Callable[[float], float]
 
 
+class Stock(Protocol):
+    """The rows of one training, wherever they are: those since the champion was trained, and those from before."""
+
+    @property
+    def num_new(self) -> int:
+        """Rows since the champion was trained; all of them where there is none."""
+        ...
+
+    @property
+    def num_old(self) -> int:
+        """Rows from before."""
+        ...
+
+    def drawn(self, number: int, seed: int) -> Self:
+        """With a sample of the old rows without repetition; they then count as much as each other.
+
+        With weights, a row's chance is proportional to its own.
+        """
+        ...
+
+    def learn(self, features: Features, task: Task, label: str) -> tuple[FeatureEncoder, Target]:
+        """What a training from scratch has to know of all rows before it begins."""
+        ...
+
+    def grow(self, champion: Model, label: str, build: Build) -> Model:
+        """The champion with weights for what is new in the rows."""
+        ...
+
+    def rows(self, model: Model, label: str) -> Rows:
+        """The rows as the model's network is trained on them, the old ones first."""
+        ...
+
+
 @dataclass(frozen=True)
 class Material:
-    """Labelled rows in time order: those since the champion was trained, and those from before.
+    """Labelled rows in time order, held in memory: those since the champion was trained, and those from before.
 
     Attributes:
         new, old: the rows; without a champion all are new.
@@ -54,6 +95,10 @@ class Material:
 
     def together(self) -> tuple[pd.DataFrame, np.ndarray | None]:
         """All rows, the old ones first, and their weights if any has one."""
+        return self._together
+
+    @cached_property
+    def _together(self) -> tuple[pd.DataFrame, np.ndarray | None]:
         rows = pd.concat([self.old, self.new], ignore_index=True) if len(self.old) else self.new
         if self.new_weights is None and self.old_weights is None:
             return rows, None
@@ -63,9 +108,36 @@ class Material:
         )
         return rows, np.concatenate([old, new])
 
-    def without_old(self) -> Material:
-        """The new rows alone."""
-        return replace(self, old=self.old.iloc[:0], old_weights=None)
+    @property
+    def num_new(self) -> int:
+        """Rows since the champion was trained."""
+        return len(self.new)
+
+    @property
+    def num_old(self) -> int:
+        """Rows from before."""
+        return len(self.old)
+
+    def drawn(self, number: int, seed: int) -> Material:
+        """With a sample of the old rows alone, in time order; they then count as much as each other."""
+        chances = None if self.old_weights is None else self.old_weights / self.old_weights.sum()
+        places = np.random.default_rng(seed).choice(len(self.old), number, replace=False, p=chances)
+        return replace(self, old=self.old.iloc[np.sort(places)], old_weights=None)
+
+    def learn(self, features: Features, task: Task, label: str) -> tuple[FeatureEncoder, Target]:
+        """What a training from scratch has to know of all rows before it begins."""
+        rows, _ = self.together()
+        return features.fit(rows), Target.fit(task, rows[label])
+
+    def grow(self, champion: Model, label: str, build: Build) -> Model:
+        """The champion with weights for what is new in the rows."""
+        rows, _ = self.together()
+        return grow(champion, rows, label, build)
+
+    def rows(self, model: Model, label: str) -> Rows:
+        """The rows as the model's network is trained on them."""
+        rows, weights = self.together()
+        return model.label(rows, rows[label], weights)
 
 
 class Ingredient:
@@ -76,9 +148,9 @@ class Ingredient:
     other processes where several devices train, and so is no closure.
     """
 
-    def rows(self, material: Material, seed: int) -> Material:
-        """The rows that are trained on: `old` comes as all rows of history, and what is left of it is used."""
-        return material
+    def rows(self, stock: Stock, seed: int) -> Stock:
+        """The rows that are trained on: old ones come as all rows of history, and what is left of them is used."""
+        return stock
 
     def count(self, num_new: int, num_old: int) -> tuple[int, int]:
         """How many rows `rows` would leave of so many, for a forecast."""

@@ -5,11 +5,9 @@ Rolnick et al. 2019, "Experience Replay for Continual Learning", arXiv 1811.1168
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-import numpy as np
-
-from models.training.recipes.ingredient import Ingredient, Material
+from models.training.recipes.ingredient import Ingredient, Stock
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,10 @@ class Replay(Ingredient):
 
     ratio: float
 
-    def rows(self, material: Material, seed: int) -> Material:
-        """As many old rows as the ratio says, in time order; they then count as much as each other."""
-        _, number = self.count(len(material.new), len(material.old))
-        weights = material.old_weights
-        chances = None if weights is None else weights / weights.sum()
-        drawn = np.random.default_rng(seed).choice(len(material.old), number, replace=False, p=chances)
-        return replace(material, old=material.old.iloc[np.sort(drawn)], old_weights=None)
+    def rows(self, stock: Stock, seed: int) -> Stock:
+        """As many old rows as the ratio says."""
+        _, number = self.count(stock.num_new, stock.num_old)
+        return stock.drawn(number, seed)
 
     def count(self, num_new: int, num_old: int) -> tuple[int, int]:
         """The new rows, and those of the old ones that are drawn."""

@@ -18,7 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.data.batches import Batch
-from models.data.streaming import MIB, Changed, Streamed, StreamedBatches, Table, fit_in_pieces
+from models.data.learning import fit_in_pieces
+from models.data.streaming import Changed, Streamed, StreamedBatches
+from models.data.table import MIB, Table
 from models.features.encoder import Encoder, NumberCode
 from models.features.target import Target
 from models.model import Model
