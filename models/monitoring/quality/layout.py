@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from models.data.contract import Columns
-from models.evaluation.metrics.metric import Task
 from models.monitoring.quality.companions import Companion, best_companion
 
+Counts = Mapping[str, Mapping[Any, int]]  # rows with each value of each column
 NUM_BINS = 20
 MAX_VALUES = 1_000  # of a category; rarer ones are known, but not told apart
 
@@ -65,10 +65,19 @@ class Layout:
     label: NumberLayout | CategoryLayout | None = None  # of a number or of several classes
 
     @classmethod
-    def learn(cls, frame: pd.DataFrame, columns: Columns) -> Self:
-        """Learn from all training rows, labelled or not."""
+    def learn(cls, frame: pd.DataFrame, columns: Columns, counts: Counts | None = None) -> Self:
+        """Learn from all training rows, labelled or not.
+
+        Args:
+            frame: the rows, or a sample of them that has the lowest and the highest value of each number.
+            columns: what they mean.
+            counts: for a sample, how many of all rows have each value of a category, or of a label of several classes.
+        """
+        if counts is None:
+            texts = (*columns.categories, *([columns.label] if columns.task == "multiclass" else []))
+            counts = {name: frame[name].value_counts(dropna=True).to_dict() for name in texts}
         labels = frame[columns.label].dropna()
-        values = {name: _by_frequency(frame[name]) for name in columns.categories}
+        values = {name: _by_frequency(counts[name]) for name in columns.categories}
         companions = best_companion(frame, columns, {name: known[:MAX_VALUES] for name, known in values.items()})
         return cls(
             numbers={name: _number(frame[name].to_numpy(dtype=float)) for name in columns.measured},
@@ -78,7 +87,7 @@ class Layout:
             },
             has_binary_label=columns.task == "binary" and len(labels) > 0 and bool(labels.isin([0.0, 1.0]).all()),
             uncounted=columns.texts + columns.images,
-            label=_label(labels, columns.task),
+            label=_label(labels, columns, counts),
         )
 
     @classmethod
@@ -94,11 +103,11 @@ class Layout:
         )
 
 
-def _label(labels: pd.Series, task: Task) -> NumberLayout | CategoryLayout | None:
-    if task == "multiclass":
-        known = _by_frequency(labels)
+def _label(labels: pd.Series, columns: Columns, counts: Counts) -> NumberLayout | CategoryLayout | None:
+    if columns.task == "multiclass":
+        known = _by_frequency(counts[columns.label])
         return CategoryLayout(tuple(known[:MAX_VALUES]), tuple(known[MAX_VALUES:]))
-    return _number(labels.to_numpy(dtype=float)) if task == "regression" else None
+    return _number(labels.to_numpy(dtype=float)) if columns.task == "regression" else None
 
 
 def _number(values: np.ndarray) -> NumberLayout:
@@ -114,6 +123,5 @@ def _number(values: np.ndarray) -> NumberLayout:
     return NumberLayout((*inner, *own_bin, float(np.nextafter(high, np.inf))), low, high)
 
 
-def _by_frequency(values: pd.Series) -> Sequence[str]:
-    counts = values.value_counts(dropna=True)
-    return sorted((str(value) for value in counts.index), key=lambda value: (-int(counts[value]), value))
+def _by_frequency(counts: Mapping[Any, int]) -> Sequence[str]:
+    return sorted((str(value) for value in counts), key=lambda value: (-int(counts[value]), value))

@@ -12,8 +12,10 @@ import torch
 
 from models.data import snapshots
 from models.data.contract import Columns
+from models.data.learning import fit_in_pieces
 from models.data.snapshots import Snapshot, Snapshots
-from models.data.streaming import Streamed, Table, fit_in_pieces
+from models.data.streaming import Streamed
+from models.data.table import Table
 from models.data.windows import Windows, between
 from tests.places import Folder, Place
 
