@@ -178,6 +178,13 @@ class Project(Section):
         return self
 
     @model_validator(mode="after")
+    def _rows_can_be_streamed(self) -> Self:
+        kinds = "texts" if self.data.texts else "images" if self.data.images else None
+        if why := self.training.why_not_streamed(self.data.task, kinds):
+            raise ValueError(f"training.memory_mib={self.training.memory_mib}: {why}")
+        return self
+
+    @model_validator(mode="after")
     def _columns_are_read(self) -> Self:
         known = (*self.data.features, *self.data.other)
         for block, named in (("gate", self.gate.columns), ("watch", self.watch.columns)):

@@ -118,6 +118,11 @@ class Training(Section):
     patience: Count = Field(3, description="epochs from scratch without a better validation loss before it stops")
     learning_rate: Positive = Field(1e-3, description="of a training from scratch")
     validation_days: Days = Field(7.0, description="last days before the embargo that stop trainings and choose arms")
+    memory_mib: Count | None = Field(
+        None,
+        description="rows of a training window that does not fit in memory are streamed within so many MiB; by default "
+        "they are held all at once",
+    )
     batch_size: Count = 1024
     weight_decay: NotNegative = 1e-4
     seed: int = 0
@@ -134,6 +139,21 @@ class Training(Section):
     )
     price_an_hour: NotNegative | None = Field(None, description="of one device, for the cost of each promotion")
     currency: str = "USD"
+
+    def why_not_streamed(self, task: str, kinds: str | None) -> str | None:
+        """Why rows cannot be streamed, in words, or None; `kinds` are features that are no table, if there are any."""
+        if self.memory_mib is None:
+            return None
+        if kinds:
+            return f"{kinds} are not streamed; leave training.memory_mib out"
+        tried: list[Arm | Search] = [*self.arms, *([self.search] if self.search else [])]
+        rare = next((arm.name for arm in tried if arm.history.name == "rare"), None)
+        if rare and task == "regression":
+            return (
+                f"{rare!r} learns from rare labels, which are not found in pieces for a quantity; choose another "
+                "history, or leave training.memory_mib out"
+            )
+        return None
 
     @field_validator("arms", mode="before")
     @classmethod

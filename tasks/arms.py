@@ -15,15 +15,19 @@ from torch import nn
 
 from configs.schema import Project
 from configs.training import Arm, History, Search
+from models.data.snapshots import Snapshot
+from models.data.table import Table, TooLittleMemory
+from models.data.windows import between
 from models.networks.inputs import Inputs
 from models.registry.registry import Registry
 from models.registry.versions import Version
 from models.training.cost import Cost
 from models.training.fit import FitSettings
 from models.training.histories import history
-from models.training.recipes import Columns, Material, Recipe, Trained, cook, recipe
+from models.training.known import Filed, Held, Known
+from models.training.recipes import Columns, Recipe, StreamedWindow, Trained, cook, recipe
 from tasks.meter import metered
-from tasks.step import build_network, columns_of, features_of
+from tasks.step import build_network, columns_of, features_of, memory_of
 
 SCRATCH = "scratch"
 
@@ -62,26 +66,26 @@ class Bench:
     """The rows that an attempt trains on, and the champion that it may continue.
 
     Attributes:
-        frame: all labelled rows from the start of the training window to its end, in time order.
+        known: all labelled rows from the start of the training window to its end.
         work: a folder for the state of trainings that are under way.
     """
 
     project: Project
-    frame: pd.DataFrame
+    known: Known
     parent: Version | None
     work: Path
 
     @classmethod
-    def of(cls, project: Project, registry: Registry, frame: pd.DataFrame, parent: Version | None) -> Bench:
-        """With its folder on this machine, wherever the project's storage is."""
-        return cls(project, frame, parent, project.work / "trainings" / project.name)
+    def of(cls, project: Project, registry: Registry, snapshot: Snapshot, parent: Version | None) -> Bench:
+        """For the rows of a snapshot, with its folder on this machine, wherever the project's storage is."""
+        return cls(project, known_rows(project, registry, snapshot), parent, project.work / "trainings" / project.name)
 
     def train(
         self,
         how: Recipe,
         rows: History,
         until: datetime,
-        validation: pd.DataFrame | None,
+        validation: pd.DataFrame | StreamedWindow | None,
         name: str,
         key: str,
         bar: float | None = None,
@@ -90,9 +94,28 @@ class Bench:
         """Train once, on the rows of a history before `until`; a training that was killed goes on from its last state.
 
         `name` is that of its log lines; its state is kept under `key` until `clear`.
+
+        Raises:
+            ValueError: when training.memory_mib is too little.
         """
+        try:
+            return self._train(how, rows, until, validation, name, key, bar, on_epoch)
+        except TooLittleMemory as error:
+            given = self.project.training.memory_mib
+            raise ValueError(f"training.memory_mib={given} is too little; raise it ({error})") from error
+
+    def _train(
+        self,
+        how: Recipe,
+        rows: History,
+        until: datetime,
+        validation: pd.DataFrame | StreamedWindow | None,
+        name: str,
+        key: str,
+        bar: float | None,
+        on_epoch: Callable[[dict[str, float]], None],
+    ) -> tuple[Trained, Cost]:
         columns, parent = columns_of(self.project), self.parent if how.start == "champion" else None
-        known = self.frame[self.frame[columns.time] < pd.Timestamp(until)]
         since = parent.trained_until if parent else None
         weighing = history(rows.name, **rows.init_args)
         return metered(
@@ -101,7 +124,7 @@ class Bench:
                 how,
                 self.build,
                 parent.model if parent else None,
-                Material.of(known, columns.time, columns.label, weighing, since, until),
+                self.known.material(weighing, since, until),
                 validation,
                 Columns(
                     columns.label,
@@ -129,6 +152,16 @@ class Bench:
 
     def _folder(self, key: str) -> Path:
         return self.work / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def known_rows(project: Project, registry: Registry, snapshot: Snapshot) -> Known:
+    """The rows of a snapshot that may be trained on: in memory, or in their file as training.memory_mib says."""
+    columns, windows, memory = columns_of(project), snapshot.windows, memory_of(project)
+    if memory is None:
+        frame = between(registry.snapshots.read(snapshot), columns.time, windows.train_start, windows.train_end)
+        return Held(frame, columns.time, columns.label)
+    path = registry.snapshots.file(snapshot.id)
+    return Filed(Table(path, columns.label, columns.time, windows.train_start, windows.train_end), memory)
 
 
 def settings_of(project: Project) -> FitSettings:

@@ -17,7 +17,7 @@ from configs.training import Arm, Search
 from models.data.contract import Columns
 from models.data.scores import as_sample
 from models.data.snapshots import Snapshot
-from models.data.windows import Windows, between
+from models.data.windows import Windows
 from models.evaluation.metrics.proper import log_losses
 from models.model import Model
 from models.registry.registry import Registry
@@ -27,10 +27,10 @@ from models.training.choice import Forecast, Tried, affordable, choose, in_block
 from models.training.cost import Cost, total
 from models.training.fit import Diverged
 from models.training.histories import history
-from models.training.recipes import Material, Recipe
+from models.training.recipes import Recipe, StreamedWindow
 from models.training.search import Between, Space, Value, search
 from tasks import track
-from tasks.arms import Bench, arms_of, recipe_of
+from tasks.arms import Bench, arms_of, known_rows, recipe_of
 from tasks.side_by_side import side_by_side
 from tasks.step import columns_of, load_version, registry_of, step
 
@@ -88,10 +88,8 @@ def try_out(project: Project, snapshot: Snapshot, champion: VersionId | None, ar
     if earlier:
         return earlier
     parent = load_version(registry, champion) if champion else None
-    frame, windows = registry.snapshots.read(snapshot), snapshot.windows
-    known = between(frame, columns_of(project).time, windows.train_start, windows.train_end)
-    bench = Bench.of(project, registry, known, parent)
-    trying = _Trying(bench, registry, attempt, validation_start(windows, parent))
+    bench = Bench.of(project, registry, snapshot, parent)
+    trying = _Trying(bench, registry, attempt, validation_start(snapshot.windows, parent))
     found = trying.search(arm) if isinstance(arm, Search) else trying.once(arm, arm.name, arm.init_args)
     trial = registry.trials.keep(attempt, found)
     track.log({f"trial/{trial.arm}/loss": _loss(trial)})
@@ -121,7 +119,7 @@ class _Trying:
         """One training; the best loss of the attempt so far is the bar for it."""
         project, columns = self.bench.project, columns_of(self.bench.project)
         how = recipe_of(project, arm.recipe, dict(arguments))
-        validation = self.bench.frame[self.bench.frame[columns.time] >= pd.Timestamp(self.until)]
+        validation = self.bench.known.after(self.until)
         key = f"{self.attempt}, trial of {name}"
         try:
             trained, cost = self.bench.train(
@@ -132,7 +130,7 @@ class _Trying:
             return Trial(name, dict(arguments), None, 0, 0, False, nothing, problem=str(error))
         self.bench.clear(key)
         fitted, costs = trained.fitted, costs_on(trained.model, validation, columns)
-        mean = float(costs.mean())
+        mean = float(costs.mean()) if len(costs) else math.nan
         return Trial(
             arm=name,
             init_args=dict(arguments),
@@ -173,11 +171,14 @@ class _Trying:
             return 1.0
         if how.start == "champion" and self.bench.parent:
             return self.bench.parent.model.target.scale**2
-        return float(self.bench.frame[self.bench.project.data.label].var(ddof=0)) or 1.0
+        return self.bench.known.label_variance() or 1.0
 
 
-def costs_on(model: Model, rows: pd.DataFrame, columns: Columns) -> np.ndarray:
+def costs_on(model: Model, rows: pd.DataFrame | StreamedWindow, columns: Columns) -> np.ndarray:
     """What a model costs each row, (rows,): nats, or the square of the label's unit."""
+    if isinstance(rows, StreamedWindow):
+        costs = [costs_on(model, frame, columns) for frame in rows.frames(model)]
+        return np.concatenate(costs) if costs else np.empty(0)
     sample = as_sample(model.target.task, rows[columns.label], model.predict(rows), model.target.classes)
     is_quantity = model.target.task == "regression"
     return (sample.labels - sample.scores) ** 2 if is_quantity else log_losses(sample.labels, sample.scores)
@@ -234,16 +235,14 @@ def _forecasts(
     project: Project, registry: Registry, snapshot: Snapshot, parent: Version | None, arms: list[Arm | Search]
 ) -> dict[str, int]:
     """Rows that would go through the training steps of each arm, at most."""
-    columns, windows = columns_of(project), snapshot.windows
-    frame = between(registry.snapshots.read(snapshot), columns.time, windows.train_start, windows.train_end)
-    found = {}
+    known, found = known_rows(project, registry, snapshot), {}
     for arm in arms:
         how = recipe_of(project, arm.recipe, {} if isinstance(arm, Search) else arm.init_args)
         since = parent.trained_until if parent and how.start == "champion" else None
         weighing = history(arm.history.name, **arm.history.init_args)
-        rows = Material.of(frame, columns.time, columns.label, weighing, since, windows.train_end)
+        rows = known.material(weighing, since, snapshot.windows.train_end)
         times = arm.trials if isinstance(arm, Search) else 1
-        found[arm.name] = times * how.passes(len(rows.new), len(rows.old))
+        found[arm.name] = times * how.passes(rows.num_new, rows.num_old)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -24,9 +24,10 @@ from models.registry import history
 from models.registry.log import State
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
-from tasks.step import columns_of, load_version
+from tasks.step import columns_of, load_version, memory_of
 
 RECENT_HOLDOUTS = 4
+Before = Callable[[datetime, datetime, tuple[str, ...] | None], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Bench:
     Attributes:
         project, registry, state: whose they are, and the log when they were taken.
         holdout: labelled rows that no model has seen and that have decided less often than the project allows.
-        seen: the rows before the embargo, since the beginning.
+        before: gives rows before the embargo: a window of them, with these columns at least, or all.
         windows: how the snapshot was cut.
         num_used_up: rows of the holdout that were left out because they have decided often enough.
     """
@@ -45,7 +46,7 @@ class Bench:
     registry: Registry
     state: State
     holdout: pd.DataFrame
-    seen: pd.DataFrame
+    before: Before
     windows: Windows
     num_used_up: int
 
@@ -85,7 +86,7 @@ class Bench:
     def recent(self) -> pd.DataFrame:
         """The rows of some holdouts' length before the embargo: by them is told what a holdout ought to contain."""
         length = RECENT_HOLDOUTS * timedelta(days=self.project.gate.holdout_days)
-        return between(self.seen, self.columns.time, self.windows.train_end - length, self.windows.train_end)
+        return self.before(self.windows.train_end - length, self.windows.train_end, None)
 
     def pair(self, champion: Scores, challenger: Scores) -> Paired:
         """Two models' scores of the holdout, with what metrics may need of its rows.
@@ -117,7 +118,9 @@ class Bench:
         """
         columns = self.columns
         forecast = self.project.gate.first.baseline.build()
-        said = forecast(self.seen, self.holdout.drop(columns=columns.label), columns.label, columns.time)
+        start, end = self.project.schedule.start, self.windows.train_end
+        seen = self.before(start, end, (columns.time, columns.label))
+        said = forecast(seen, self.holdout.drop(columns=columns.label), columns.label, columns.time)
         if columns.task != "multiclass":
             return Scores(np.asarray(said, dtype=float))
         if not isinstance(said, pd.DataFrame):
@@ -159,7 +162,7 @@ class Contest:
             if version and version.trained_until + embargo > bench.windows.holdout_start:
                 found.append(f"Rows of this holdout, or of the embargo before it, were used to train {version.id}")
             line = [each for each in line_of(bench, version.id) if each not in checked] if version else []
-            rows = overlap(bench.ids, (trained_on(bench, each) for each in line))
+            rows = overlap(bench.ids, (ids for each in line for ids in trained_on(bench, each)))
             if version and len(rows):
                 found.append(
                     f"{len(rows):,} rows of the holdout, such as {rows.tolist()[0]!r}, were used to train {version.id}"
@@ -182,8 +185,13 @@ def scores_of(project: Project, version: Version, rows: pd.DataFrame) -> Scores:
 def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: State) -> Bench:
     """Take the rows of a snapshot, without those that have decided as often as the project allows."""
     columns, windows = columns_of(project), snapshot.windows
-    frame = registry.snapshots.read(snapshot)
-    holdout = windows.holdout(frame, columns.time)
+    if memory_of(project) is None:
+        frame = registry.snapshots.read(snapshot)
+        holdout = windows.holdout(frame, columns.time)
+        before = _cut_from(frame, columns.time)
+    else:
+        before = _read_from(registry, snapshot, columns.time)
+        holdout = before(windows.holdout_start, windows.holdout_end, None)
     earlier = (pd.Index(registry.holdouts.read(name)["id"]) for name in history.holdouts(state))
     is_fresh = uses(pd.Index(holdout[columns.id]), earlier) < project.gate.max_uses
     return Bench(
@@ -191,10 +199,18 @@ def set_up(project: Project, registry: Registry, snapshot: Snapshot, state: Stat
         registry=registry,
         state=state,
         holdout=holdout[is_fresh].reset_index(drop=True),
-        seen=between(frame, columns.time, project.schedule.start, windows.train_end),
+        before=before,
         windows=windows,
         num_used_up=int((~is_fresh).sum()),
     )
+
+
+def _cut_from(frame: pd.DataFrame, time: str) -> Before:
+    return lambda start, end, columns: between(frame, time, start, end)
+
+
+def _read_from(registry: Registry, snapshot: Snapshot, time: str) -> Before:
+    return lambda start, end, columns: registry.snapshots.window(snapshot.id, columns, time, start, end)
 
 
 def compete(bench: Bench, champion: VersionId | None, challenger: VersionId) -> Contest:
@@ -210,9 +226,9 @@ def line_of(bench: Bench, version: VersionId | None) -> Iterator[VersionId]:
         version = bench.registry.versions.lineage(version)["parent"]
 
 
-def trained_on(bench: Bench, version: VersionId) -> pd.Index:
-    """Ids of the rows that one version was trained on, without what its parents were."""
+def trained_on(bench: Bench, version: VersionId) -> Iterator[pd.Index]:
+    """Ids of the rows that one version was trained on, without what its parents were, some at a time."""
     lineage = bench.registry.versions.lineage(version)
     start, end = (datetime.fromisoformat(lineage[name]) for name in ("trained_from", "trained_until"))
     named = lineage["config"]["data"]  # the columns as they were called then
-    return bench.registry.snapshots.ids(lineage["snapshot"], named["id"], named["time"], start, end)
+    return bench.registry.snapshots.ids_in_pieces(lineage["snapshot"], named["id"], named["time"], start, end)

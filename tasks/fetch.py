@@ -10,6 +10,7 @@ import pandas as pd
 from configs.schema import Project
 from models.data.contract import read
 from models.data.given_labels import GivenLabels, fill
+from models.data.parts import Read
 from tasks.step import columns_of
 from tasks.store import storage_of
 
@@ -36,11 +37,22 @@ def fetch(
         selected_until: a label given for a row that was picked for being hard counts if its event lies before this;
             by default for none. Such rows may train a model; a model judged by them would look worse than it is.
     """
+    return reader(project, as_of, other, selected_until)(start, end)
+
+
+def reader(
+    project: Project, as_of: datetime, other: tuple[str, ...] | None = None, selected_until: datetime | None = None
+) -> Read:
+    """`fetch` as a function of start and end alone, to be called for one slice of time after another."""
     columns = columns_of(project)
     if other is not None:
         columns = replace(columns, other=other)
-    frame = read(project.data.source.build(), columns, start, end, as_of)
-    return fill(frame, columns, given_labels_of(project).known(as_of), selected_until)
+    source, given = project.data.source.build(), given_labels_of(project).known(as_of)
+
+    def rows(start: datetime, end: datetime) -> pd.DataFrame:
+        return fill(read(source, columns, start, end, as_of), columns, given, selected_until)
+
+    return rows
 
 
 def given_labels_of(project: Project) -> GivenLabels:

@@ -19,6 +19,7 @@ from torch import nn
 from configs.component import Component
 from configs.schema import Project
 from models.data.contract import Columns
+from models.data.table import MIB
 from models.features.encoding import Features
 from models.networks.inputs import Inputs
 from models.registry.leases import Succeeded
@@ -87,6 +88,11 @@ def columns_of(project: Project) -> Columns:
         images=data.images,
         image_folder=data.image_folder,
     )
+
+
+def memory_of(project: Project) -> int | None:
+    """Bytes that training rows may take when they are streamed; None: they are held all at once."""
+    return None if project.training.memory_mib is None else project.training.memory_mib * MIB
 
 
 def features_of(project: Project) -> Features:

@@ -10,12 +10,9 @@ from datetime import datetime
 from importlib.metadata import version as installed
 from typing import Any
 
-import pandas as pd
-
 from configs.schema import Project
 from models.data.scores import put_scores
 from models.data.snapshots import Snapshot
-from models.data.windows import between
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
 from models.training.choice import again
@@ -49,13 +46,11 @@ def train(
     if earlier and earlier.version:
         return earlier.version
     parent = load_version(registry, champion) if champion else None
-    frame, windows = registry.snapshots.read(snapshot), snapshot.windows
-    known = between(frame, columns_of(project).time, windows.train_start, windows.train_end)
-    bench = Bench.of(project, registry, known, parent)
+    bench = Bench.of(project, registry, snapshot, parent)
     how = recipe_of(project, chosen.arm.recipe, chosen.arm.init_args)
     trained, cost = _all_rows(bench, snapshot, how, chosen, own_name)
     lineage = _lineage(project, snapshot, trained, chosen, parent if how.start == "champion" else None)
-    version = _save(project, registry, snapshot, frame, trained, lineage, as_of)
+    version = _save(project, registry, snapshot, trained, lineage, as_of)
     entry = registry.log.append(
         "registered",
         f"Trained by {chosen.arm.name} on {trained.num_rows:,} rows.",
@@ -75,12 +70,12 @@ def train(
 
 def _all_rows(bench: Bench, snapshot: Snapshot, how: Recipe, chosen: Chosen, key: str) -> tuple[Trained, Cost]:
     """All rows up to the embargo; without a trial, one that stops by itself needs the last of them to be stopped by."""
-    windows, time = snapshot.windows, bench.project.data.time
+    windows = snapshot.windows
     if chosen.epochs is not None:
         how = again(how, chosen.epochs)
     if how.patience is None:
         return bench.train(how, chosen.arm.history, windows.train_end, None, chosen.arm.name, key, on_epoch=track.log)
-    validation = between(bench.frame, time, windows.validation_start, windows.train_end)
+    validation = bench.known.after(windows.validation_start)
     return bench.train(
         how, chosen.arm.history, windows.validation_start, validation, chosen.arm.name, key, on_epoch=track.log
     )
@@ -107,14 +102,13 @@ def _save(
     project: Project,
     registry: Registry,
     snapshot: Snapshot,
-    frame: pd.DataFrame,
     trained: Trained,
     lineage: dict[str, Any],
     as_of: datetime,
 ) -> VersionId:
     columns, windows = columns_of(project), snapshot.windows
     expectations = expectations_of(project, snapshot)
-    holdout = windows.holdout(frame, columns.time)
+    holdout = registry.snapshots.window(snapshot.id, None, columns.time, windows.holdout_start, windows.holdout_end)
     reference = holdout.sample(min(len(holdout), REFERENCE_ROWS), random_state=project.training.seed).sort_index()
     buffer = io.BytesIO()
     scored = put_scores(reference, trained.model.predict(reference), trained.model.target)

@@ -277,3 +277,15 @@ def test_every_block_is_closed_and_frozen() -> None:
 
 def _kinds_of(block: type[BaseModel]) -> set[type[BaseModel]]:
     return {each for kind in block.__subclasses__() for each in (kind, *_kinds_of(kind))}
+
+
+def test_texts_cannot_be_streamed_which_is_told_when_the_yaml_is_read(write: Write) -> None:
+    streamed = "training.memory_mib=512"
+    assert load(write(), (streamed,)).training.memory_mib == 512
+    assert load(write()).training.memory_mib is None
+    network = "training.network={class_path: models.networks.text.TextClassifier, init_args: {backbone: some/model}}"
+    texts = ("data.texts=[comment]", "data.numbers=[]", "data.categories=[]", network)
+    load(write(), texts)
+    said = refused(write(), (streamed, *texts))
+    assert "training.memory_mib=512: texts are not streamed; leave training.memory_mib out" in said
+    assert "training.memory_mib" in refused(write(), ("training.memory_mib=0",))

@@ -67,3 +67,16 @@ def test_nothing_is_searched_and_one_arm_is_trained_unless_asked_for() -> None:
     plain = Training()
     assert (plain.search, [arm.name for arm in plain.arms]) == (None, ["finetune"])
     assert Search().name == "search over finetune"
+
+
+def test_rare_labels_of_a_quantity_cannot_be_streamed() -> None:
+    rare = {"recipe": "finetune", "history": {"name": "rare", "days": 30}}
+    plan = training(arms=["scratch", rare], memory_mib=64)
+    why = plan.why_not_streamed("regression", None)
+    assert why is not None
+    assert "'finetune on rare(days=30)' learns from rare labels" in why
+    assert "choose another history, or leave training.memory_mib out" in why
+    searched = training(search={"history": {"name": "rare", "days": 30}}, memory_mib=64)
+    assert "'search over finetune'" in str(searched.why_not_streamed("regression", None))
+    assert plan.why_not_streamed("binary", None) is plan.why_not_streamed("multiclass", None) is None
+    assert training(arms=[rare]).why_not_streamed("regression", "images") is None
