@@ -105,7 +105,7 @@ def test_a_streamed_training_that_was_killed_goes_on_to_the_same_weights(
         patch.setattr(checkpoints, "SECONDS_BETWEEN_STATES", 0.0)
         with pytest.raises(_Killed):
             tried("another attempt")
-    assert any(fresh.registry.storage.local_path("trainings/churn").iterdir())
+    assert any((fresh.project.work / "trainings/churn").iterdir())
     assert tried("another attempt") == undisturbed
 
 
