@@ -186,8 +186,8 @@ def costs_on(model: Model, rows: pd.DataFrame | StreamedWindow, columns: Columns
 
 def _tried(trial: Trial) -> Tried:
     # A trial that was kept by an earlier version has no blocks: it is compared by its mean alone.
-    costs = trial.block_losses or (_loss(trial),)
-    return Tried(trial.arm, np.array(costs), trial.cost.num_passes, trial.is_hopeless)
+    blocks = trial.block_losses or (_loss(trial),)
+    return Tried(trial.arm, _loss(trial), np.array(blocks), trial.cost.num_passes, trial.is_hopeless)
 
 
 def _loss(trial: Trial) -> float:

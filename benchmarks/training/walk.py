@@ -35,7 +35,7 @@ from benchmarks.work import spread_out
 from models.model import Model
 from models.networks.inputs import Inputs, TableInputs
 from models.networks.mlp import MLP
-from models.training.choice import Choice, Tried, again, choose, in_blocks
+from models.training.choice import Choice, Tried, again, choose
 from models.training.fit import FitSettings
 from models.training.histories import History, history
 from models.training.recipes import Columns, Material, Recipe, Trained, cook, recipe
@@ -291,10 +291,7 @@ class Walker:
         tried = {name: trials[name] for name in CANDIDATES if name in trials} | {"finetune": trial}
         held_out = road.frame.iloc[middle:end]
         name = rule(
-            [
-                Tried(name, in_blocks(self.costs(each.model, held_out)), each.fitted.num_passes)
-                for name, each in tried.items()
-            ]
+            [Tried.of(name, self.costs(each.model, held_out), each.fitted.num_passes) for name, each in tried.items()]
         ).name
         if name == "finetune":
             repeated = again(how, trial.fitted.best_epoch)

@@ -22,20 +22,23 @@ class Tried:
 
     Attributes:
         name: of the arm.
-        costs: of the validation rows, in means over blocks of consecutive ones, (blocks,); the same for all arms.
+        cost: of a validation row, in the mean.
+        blocks: the same over blocks of consecutive rows, (blocks,); those of all arms are of the same rows.
         num_passes: rows that went through its training steps.
         is_hopeless: whether it was ended early; it then goes on only if it costs less than all others.
     """
 
     name: str
-    costs: np.ndarray
+    cost: float
+    blocks: np.ndarray
     num_passes: int
     is_hopeless: bool = False
 
-    @property
-    def cost(self) -> float:
-        """Of a validation row, in the mean."""
-        return float(np.mean(self.costs))
+    @classmethod
+    def of(cls, name: str, costs: np.ndarray, num_passes: int, is_hopeless: bool = False) -> Tried:
+        """From what each validation row costs, in time order, (rows,)."""
+        mean = float(np.mean(costs)) if len(costs) else np.nan
+        return cls(name, mean, in_blocks(costs), num_passes, is_hopeless)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def in_blocks(costs: np.ndarray) -> np.ndarray:
     >>> in_blocks(np.arange(40.0))[:3]
     array([0.5, 2.5, 4.5])
     """
-    return np.array([block.mean() for block in np.array_split(costs, min(len(costs), NUM_BLOCKS))])
+    parts = np.array_split(costs, min(len(costs), NUM_BLOCKS)) if len(costs) else []
+    return np.array([part.mean() for part in parts])
 
 
 def choose(tried: Sequence[Tried]) -> Choice:
@@ -68,14 +72,14 @@ def choose(tried: Sequence[Tried]) -> Choice:
     Raises:
         ValueError: without arms or validation rows, or when no arm has a finite cost.
 
-    >>> choose([Tried("finetune", np.array([0.4, 0.5]), 10), Tried("scratch", np.array([0.5, 0.6]), 90)]).reason
+    >>> choose([Tried.of("finetune", np.array([0.4, 0.5]), 10), Tried.of("scratch", np.array([0.5, 0.6]), 90)]).reason
     'finetune cost 0.45 a validation row, 18.2 % less than scratch'
-    >>> choose([Tried("finetune", np.array([0.5, 0.5]), 10), Tried("scratch", np.array([0.4, 0.58]), 90)]).name
+    >>> choose([Tried.of("finetune", np.array([0.5, 0.5]), 10), Tried.of("scratch", np.array([0.4, 0.58]), 90)]).name
     'finetune'
     """
     if not tried:
         raise ValueError("there is no arm to choose from; give training.arms at least one")
-    if not len(tried[0].costs):
+    if not len(tried[0].blocks):
         raise ValueError("there are no validation rows to choose by; raise training.validation_days")
     finite = [each for each in tried if np.isfinite(each.cost)]
     if not finite:
@@ -91,7 +95,7 @@ def choose(tried: Sequence[Tried]) -> Choice:
 
 def _error(one: Tried, other: Tried) -> float:
     """Standard error of the difference between two arms' costs of the same rows; zero where it cannot be told."""
-    differences = one.costs - other.costs
+    differences = one.blocks - other.blocks
     return float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
 
 

@@ -14,7 +14,7 @@ from models.training.recipes import recipe
 
 
 def tried(name: str, cost: float, num_passes: int = 100) -> Tried:
-    return Tried(name, np.array([cost - 0.1, cost + 0.1]), num_passes)
+    return Tried.of(name, np.array([cost - 0.1, cost + 0.1]), num_passes)
 
 
 def test_the_lowest_mean_cost_is_chosen_and_the_second_is_named() -> None:
@@ -39,20 +39,23 @@ def test_the_cheaper_training_goes_on_unless_it_is_a_standard_error_behind() -> 
     easy, hard = np.array([0.2, 0.4, 0.6, 0.8]), np.array([-0.04, 0.04, -0.04, 0.04])
     error = (hard.std(ddof=1) / 2).item()
     for behind, name in ((0.99 * error, "finetune"), (1.01 * error, "scratch")):
-        choice = choose([Tried("scratch", easy, 900), Tried("finetune", easy + hard + behind, 100)])
+        choice = choose([Tried.of("scratch", easy, 900), Tried.of("finetune", easy + hard + behind, 100)])
         assert choice.name == name
-    assert "within one standard error" in choose([Tried("s", easy, 900), Tried("f", easy + hard + 0.001, 100)]).reason
+    assert (
+        "within one standard error"
+        in choose([Tried.of("s", easy, 900), Tried.of("f", easy + hard + 0.001, 100)]).reason
+    )
 
 
 def test_what_all_blocks_have_in_common_is_no_error_of_the_difference() -> None:
     """Paired: rows that are hard for every arm say nothing of which is better."""
     easy = np.array([0.1, 5.0, 0.1, 5.0])
-    assert choose([Tried("scratch", easy, 900), Tried("finetune", easy + 0.001, 100)]).name == "scratch"
+    assert choose([Tried.of("scratch", easy, 900), Tried.of("finetune", easy + 0.001, 100)]).name == "scratch"
 
 
 def test_an_arm_that_was_ended_early_does_not_go_on_for_having_been_cheap() -> None:
     costs = np.array([0.4, 0.6])
-    arms = [Tried("scratch", costs, 900), Tried("ended", costs[::-1] + 0.001, 10, is_hopeless=True)]
+    arms = [Tried.of("scratch", costs, 900), Tried.of("ended", costs[::-1] + 0.001, 10, is_hopeless=True)]
     assert choose(arms).name == "scratch"
 
 
@@ -67,7 +70,7 @@ def test_an_arm_that_was_ended_early_does_not_go_on_for_having_been_cheap() -> N
 def test_the_choice_does_not_depend_on_the_order_and_never_costs_more_than_the_lowest(
     arms: list[tuple[list[float], int, bool]], random: Any
 ) -> None:
-    tried = [Tried(str(place), np.array(costs), passes, ended) for place, (costs, passes, ended) in enumerate(arms)]
+    tried = [Tried.of(str(place), np.array(costs), passes, ended) for place, (costs, passes, ended) in enumerate(arms)]
     chosen = choose(tried)
     lowest, taken = min(tried, key=lambda each: each.cost), next(each for each in tried if each.name == chosen.name)
     assert taken.num_passes <= lowest.num_passes or taken.cost == lowest.cost
@@ -92,7 +95,7 @@ def test_a_choice_needs_arms_and_validation_rows() -> None:
     with pytest.raises(ValueError, match=r"no arm to choose from; give training\.arms at least one"):
         choose([])
     with pytest.raises(ValueError, match=r"no validation rows to choose by; raise training\.validation_days"):
-        choose([Tried("finetune", np.array([]), 10)])
+        choose([Tried.of("finetune", np.array([]), 10)])
 
 
 def test_without_a_budget_all_arms_are_tried() -> None:
