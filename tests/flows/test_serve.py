@@ -29,7 +29,7 @@ from tests.flows.conftest import day
 pytestmark = pytest.mark.slow
 
 NAME = "served"
-SERVED_SECONDS, RUN_SECONDS, END_SECONDS = 180, 180, 60  # a tenth of each, where nothing else runs
+SERVED_SECONDS, RUN_SECONDS, END_SECONDS = 180, 180, 180  # a tenth of each, where nothing else runs
 
 
 @pytest.fixture

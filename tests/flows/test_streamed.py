@@ -19,6 +19,7 @@ from tasks.decide import begin, decide
 from tasks.foresee import foresee
 from tasks.ingest import expectations_of, ingest, inspect
 from tasks.train import train
+from tasks.turn import Turn
 from tests.flows.commands import Shell
 from tests.flows.conftest import Own, day
 
@@ -39,7 +40,7 @@ def nothing_holds_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _step_by_step(project: Project, as_of: Any, arm: int = 0) -> tuple[Snapshot, VersionId, Entry]:
     """What `retrain` does, without its trials and its server."""
-    attempt = begin.fn(project, as_of, "manual")
+    attempt = begin.fn(project, as_of, "manual", Turn())
     snapshot = ingest.fn(project, attempt.champion, as_of)
     assert inspect.fn(project, snapshot, attempt.champion, as_of) == []
     foresight = foresee.fn(project, snapshot, attempt.champion)
