@@ -183,7 +183,7 @@ def test_two_projects_share_a_server_and_removing_one_leaves_the_other_and_what_
     other = (server.deployments("us-orders"), server.automations("us-orders"))
     assert len(other[0]) == len(FLOWS)
     removed = deploy("orders", "--remove")
-    assert len(lines(removed, "removed")) == len(FLOWS) + 2
+    assert len(lines(removed, "removed")) == len(FLOWS) + 3
     assert not server.deployments("orders") and not server.automations("orders")
     assert (server.deployments("us-orders"), server.automations("us-orders")) == other
     assert theirs["name"] in other[1]
