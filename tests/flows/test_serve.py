@@ -135,7 +135,11 @@ def test_a_watch_starts_a_retrain_in_the_serving_process_which_sigterm_ends_with
         f"{flow}-{NAME}" for flow in ("score", "watch", "retrain")
     }
     names = [each["name"] for each in prefect_here.ask("automations/filter") if NAME in each["name"]]
-    assert sorted(names) == [f"retrain {NAME} when the watch wants it", f"{NAME}: set a dead run to Crashed"]
+    assert sorted(names) == [
+        f"retrain {NAME} when the watch wants it",
+        f"{NAME}: set a dead run to Crashed",
+        f"{NAME}: set a run that never began to Crashed",
+    ]
     printed = served.end(signal.SIGTERM)
     assert printed.splitlines()[-1] == f"{NAME} is no longer served; its schedules are paused."
     assert "Traceback" not in printed
