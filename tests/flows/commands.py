@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,17 @@ import httpx
 
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 240
+BUSY_TRIES = 30
+
+
+def answered(verb: str, url: str, json: Any = None) -> httpx.Response:
+    """What a Prefect server answers; one whose SQLite is busy says 503, and is asked again as Prefect's client does."""
+    for _ in range(BUSY_TRIES):
+        answer = httpx.request(verb, url, json=json, timeout=30)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(1)
+    return answer.raise_for_status()
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ class Shell:
 
     def ask(self, path: str, **query: Any) -> Any:
         """What the Prefect server answers to a query, such as `ask("artifacts/filter", limit=3)`."""
-        return httpx.post(f"{self.api}/{path}", json=query, timeout=30).raise_for_status().json()
+        return answered("POST", f"{self.api}/{path}", json=query).json()
 
 
 def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:

@@ -23,7 +23,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 import flows.deploy
 from configs import events
 from tests import own_project
-from tests.flows.commands import REPOSITORY, Shell
+from tests.flows.commands import REPOSITORY, Shell, answered
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +54,7 @@ class Server:
         }
 
     def send(self, verb: str, path: str, **body: Any) -> Any:
-        answer = httpx.request(verb, f"{self.shell.api}/{path}", json=body, timeout=30).raise_for_status()
+        answer = answered(verb, f"{self.shell.api}/{path}", json=body)
         return answer.json() if answer.content else None
 
     def emit(self, event: str, resource: str, *, related: tuple[dict[str, str], ...] = (), **payload: str) -> None:

@@ -23,7 +23,7 @@ from flows.watch import watch
 from models.registry.log import Entry
 from models.registry.registry import Registry
 from tests import own_project
-from tests.flows.commands import Shell
+from tests.flows.commands import Shell, answered
 from tests.flows.conftest import day
 
 pytestmark = pytest.mark.slow
@@ -106,7 +106,7 @@ def _nothing_is_left(shell: Shell) -> Iterator[None]:
     for kind in ("automations", "deployments"):
         for each in shell.ask(f"{kind}/filter"):
             if NAME in each["tags"] or NAME in each["name"]:
-                httpx.delete(f"{shell.api}/{kind}/{each['id']}").raise_for_status()
+                answered("DELETE", f"{shell.api}/{kind}/{each['id']}")
 
 
 def decisions(folder: Path) -> list[Entry]:
@@ -151,7 +151,9 @@ def test_without_a_server_one_is_started_and_ctrl_c_ends_it_too(
     shell: Shell, folder: Path, serving: list[Served], tmp_path: Path
 ) -> None:
     home = tmp_path / "prefect-home"
-    served = Served(shell, folder, PREFECT_API_URL="", PREFECT_HOME=str(home))
+    served = Served(
+        shell, folder, PREFECT_API_URL="", PREFECT_HOME=str(home), PREFECT_SERVER_UI_STATIC_DIRECTORY=str(home / "ui")
+    )
     serving.append(served)
     page = served.page()
     answer = httpx.post(f"{page}/api/deployments/filter", json={}).raise_for_status().json()
