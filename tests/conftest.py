@@ -52,13 +52,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             cwd=home,
-            env=os.environ
-            | {
-                "PREFECT_HOME": str(home),
-                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-                # Else it lies among Prefect's own files, where two servers that start at once undo each other's.
-                "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "ui"),
-            },
+            env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
