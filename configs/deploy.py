@@ -92,6 +92,10 @@ class Deploy(Section):
     heartbeat_seconds: Annotated[int, Field(ge=30)] = Field(
         30, description="a run of which three heartbeats are missing has crashed"
     )
+    start_minutes: Count = Field(
+        30,
+        description="a run that a worker took and has not begun by then has crashed: room for a node and an image",
+    )
     overdue_hours: NotNegative = Field(2.0, description="a watch that is this late is told of")
     notify: Annotated[tuple[BlockName, ...], Field(strict=False)] = Field(
         (), description="notification blocks on the server by type and name: slack-webhook/on-call; none: no alerts"

@@ -98,29 +98,12 @@ class Bench:
         Raises:
             ValueError: when training.memory_mib is too little.
         """
-        try:
-            return self._train(how, rows, until, validation, name, key, bar, on_epoch)
-        except TooLittleMemory as error:
-            given = self.project.training.memory_mib
-            raise ValueError(f"training.memory_mib={given} is too little; raise it ({error})") from error
-
-    def _train(
-        self,
-        how: Recipe,
-        rows: History,
-        until: datetime,
-        validation: pd.DataFrame | StreamedWindow | None,
-        name: str,
-        key: str,
-        bar: float | None,
-        on_epoch: Callable[[dict[str, float]], None],
-    ) -> tuple[Trained, Cost]:
         columns, parent = columns_of(self.project), self.parent if how.start == "champion" else None
         since = parent.trained_until if parent else None
         weighing = history(rows.name, **rows.init_args)
-        return metered(
-            self.project.training,
-            lambda: cook(
+
+        def cooked() -> Trained:
+            return cook(
                 how,
                 self.build,
                 parent.model if parent else None,
@@ -137,9 +120,13 @@ class Bench:
                 checkpoint=self._folder(key),
                 name=name,
                 on_epoch=on_epoch,
-            ),
-            lambda trained: trained.fitted.num_passes,
-        )
+            )
+
+        try:
+            return metered(self.project.training, cooked, lambda trained: trained.fitted.num_passes)
+        except TooLittleMemory as error:
+            given = self.project.training.memory_mib
+            raise ValueError(f"training.memory_mib={given} is too little; raise it ({error})") from error
 
     def build(self, inputs: Inputs) -> nn.Module:
         """The project's network for some inputs."""

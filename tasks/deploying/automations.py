@@ -17,7 +17,6 @@ from tasks.deploying.pieces import Piece, reference
 SECONDS_AN_HOUR = 3600.0
 MISSED_HEARTBEATS = 3
 STARTING = ("Pending", "Submitting", "InfrastructurePending")  # states between a worker's grasp and the first line
-START_SECONDS = 15 * 60  # an image is pulled in less
 NUM_FIRINGS = 500  # of the watch's cron, to find its longest pause: more than a year of days
 SOME_YEAR = datetime(2024, 1, 1, tzinfo=UTC)  # a fixed one, so that the same YAML gives the same pause at any time
 IDS = ("deployment_id", "block_document_id")  # fields of an action for which a name may stand
@@ -146,14 +145,14 @@ def _crashed(project: Project, deployments: list[str]) -> dict[str, Any]:
 
 def _never_begun(project: Project, deployments: list[str]) -> dict[str, Any]:
     """A worker that dies between taking a run and starting it leaves one without a heartbeat that could be missed."""
-    minutes = START_SECONDS // 60
+    minutes = project.deploy.start_minutes
     return _ended(
         project,
         deployments,
         "set a run that never began to Crashed",
         f"A run of {project.name} that a worker has taken and not begun in {minutes} minutes has crashed.",
         [f"prefect.flow-run.{name}" for name in STARTING],
-        START_SECONDS,
+        60 * minutes,
         f"taken by a worker and not begun in {minutes} minutes; the worker or its machine is gone",
     )
 

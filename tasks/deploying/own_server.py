@@ -31,7 +31,7 @@ def server_at_hand() -> Iterator[str]:
     usual = f"http://{HOST}:{USUAL_PORT}/api"
     if named := PREFECT_API_URL.value():
         yield named
-    elif _answers(usual):
+    elif answers(usual):
         yield usual
     else:
         with _own_server() as url:
@@ -72,13 +72,14 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
-        if _answers(url):
+        if answers(url):
             return
         time.sleep(0.2)
     raise RuntimeError(f"the Prefect server did not start; {log} ends with:\n{log.read_text()[-1000:]}")
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether the API of a Prefect server is there."""
     try:
         return httpx.get(f"{url}/health", timeout=2).is_success
     except httpx.TransportError:

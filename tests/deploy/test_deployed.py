@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from models.registry.log import Entry
 from models.registry.registry import Registry
 from tests import own_project
-from tests.flows.commands import REPOSITORY, Shell
+from tests.flows.commands import REPOSITORY, Shell, eventually, nothing_left
 
 pytestmark = pytest.mark.slow
 
@@ -37,16 +36,6 @@ def prefect(shell: Shell, folder: Path, *words: str) -> subprocess.CompletedProc
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished
-
-
-def eventually(question: Callable[[], Any], seconds: float) -> Any:
-    """The first answer that is not empty."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := question():
-            return answer
-        time.sleep(0.2)
-    raise TimeoutError(f"no answer in {seconds} s")
 
 
 def deployments(shell: Shell) -> dict[str, dict[str, Any]]:
@@ -94,12 +83,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def deployed(shell: Shell, folder: Path) -> dict[str, dict[str, Any]]:
+def deployed(shell: Shell, folder: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """The deployments by name, after the commands at the head of prefect.yaml."""
-    for pool in ("cpu-pool", "gpu-pool"):
-        prefect(shell, folder, "work-pool", "create", pool, "--type", "process")
-    prefect(shell, folder, "--no-prompt", "deploy", "--all")
-    return deployments(shell)
+    with nothing_left(shell):
+        for pool in ("cpu-pool", "gpu-pool"):
+            prefect(shell, folder, "work-pool", "create", pool, "--type", "process")
+        prefect(shell, folder, "--no-prompt", "deploy", "--all")
+        yield deployments(shell)
 
 
 @pytest.fixture(scope="module")

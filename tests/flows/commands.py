@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ def answered(verb: str, url: str, json: Any = None) -> httpx.Response:
             break
         time.sleep(1)
     return answer.raise_for_status()
+
+
+def eventually(question: Callable[[], Any], seconds: float) -> Any:
+    """The first answer that is not empty."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := question():
+            return answer
+        time.sleep(0.2)
+    raise TimeoutError(f"no answer in {seconds} s")
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,28 @@ class Shell:
     def ask(self, path: str, **query: Any) -> Any:
         """What the Prefect server answers to a query, such as `ask("artifacts/filter", limit=3)`."""
         return answered("POST", f"{self.api}/{path}", json=query).json()
+
+
+@contextmanager
+def nothing_left(shell: Shell) -> Iterator[None]:
+    """A block after which pools, deployments and automations are those that were there before it."""
+    kinds = {"automations": "id", "deployments": "id", "work_pools": "name"}
+    before = {kind: {each["id"] for each in shell.ask(f"{kind}/filter")} for kind in kinds}
+    try:
+        yield
+    finally:
+        for kind, key in kinds.items():
+            for each in shell.ask(f"{kind}/filter"):
+                if each["id"] not in before[kind]:
+                    _delete(f"{shell.api}/{kind}/{each[key]}")
+
+
+def _delete(url: str) -> None:
+    try:
+        answered("DELETE", url)
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code != httpx.codes.NOT_FOUND:  # an automation goes with its deployment
+            raise
 
 
 def finish(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from prefect.cli._app import _app as prefect_command_line
@@ -20,7 +19,7 @@ from prefect.cli._app import _app as prefect_command_line
 from configs.deploy import Deploy, Pool
 from configs.schema import load
 from tasks.deploying.pools import check_job_variables, job_variables, template
-from tests.flows.commands import REPOSITORY, Shell
+from tests.flows.commands import REPOSITORY, Shell, nothing_left
 
 PAGE = (REPOSITORY / "docs" / "deploy.md").read_text()
 SHIPPED = REPOSITORY / "docs" / "deploy"
@@ -80,23 +79,21 @@ def test_the_commands_print_what_the_page_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
-    pools = {pool["name"] for pool in prefect_here.ask("work_pools/filter")}
     checked = 0
-    for index, (kind, commands) in enumerate(BLOCKS):
-        if kind == "bash run":
-            printed = ""
-            for command in commands.splitlines():
-                words = shlex.split(command)
-                assert words[:3] == ["python", "-m", "flows.deploy"]
-                done = here("deploy", *words[3:])
-                assert done.returncode == 0, done.stderr
-                printed += done.stdout
-            missing = [line for line in told(text_after(index)) if line not in told(printed)]
-            assert not missing, printed
-            checked += 1
+    with nothing_left(prefect_here):
+        for index, (kind, commands) in enumerate(BLOCKS):
+            if kind == "bash run":
+                printed = ""
+                for command in commands.splitlines():
+                    words = shlex.split(command)
+                    assert words[:3] == ["python", "-m", "flows.deploy"]
+                    done = here("deploy", *words[3:])
+                    assert done.returncode == 0, done.stderr
+                    printed += done.stdout
+                missing = [line for line in told(text_after(index)) if line not in told(printed)]
+                assert not missing, printed
+                checked += 1
     assert checked == 4
-    for name in {"cpu-pool", "gpu-pool"} - pools:
-        httpx.delete(f"{prefect_here.api}/work_pools/{name}").raise_for_status()
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.service")), ids=lambda path: path.name)

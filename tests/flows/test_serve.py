@@ -7,10 +7,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -22,8 +22,9 @@ from flows.score import score
 from flows.watch import watch
 from models.registry.log import Entry
 from models.registry.registry import Registry
+from tasks.deploying import own_server
 from tests import own_project
-from tests.flows.commands import Shell, answered
+from tests.flows.commands import Shell, eventually, nothing_left
 from tests.flows.conftest import day
 
 pytestmark = pytest.mark.slow
@@ -43,22 +44,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "own"
 
 
-def eventually(question: Callable[[], Any], seconds: float) -> Any:
-    """The first answer that is not empty."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if answer := question():
-            return answer
-        time.sleep(0.2)
-    raise TimeoutError(f"no answer in {seconds} s")
-
-
 class Served:
     """A process that serves the project, with what it prints in a file."""
 
     def __init__(self, shell: Shell, folder: Path, **environment: str) -> None:
         self.log = folder.parent / "serve.log"
-        variables = shell.environment(folder, {"PREFECT_RUNNER_POLL_FREQUENCY": "1", **environment})
+        self.mark = f"PERENNIAL_TEST={uuid.uuid4()}"  # inherited by its runs, and by a server that it starts
+        name, _, value = self.mark.partition("=")
+        variables = shell.environment(folder, {"PREFECT_RUNNER_POLL_FREQUENCY": "1", name: value, **environment})
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "flows.serve", f"{NAME}.yaml"],
@@ -86,9 +79,10 @@ class Served:
         return self.log.read_text()
 
     def kill(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        for number in processes_with(self.mark):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        self.process.wait()
 
 
 @pytest.fixture
@@ -102,11 +96,8 @@ def serving() -> Iterator[list[Served]]:
 
 @pytest.fixture
 def _nothing_is_left(shell: Shell) -> Iterator[None]:
-    yield
-    for kind in ("automations", "deployments"):
-        for each in shell.ask(f"{kind}/filter"):
-            if NAME in each["tags"] or NAME in each["name"]:
-                answered("DELETE", f"{shell.api}/{kind}/{each['id']}")
+    with nothing_left(shell):
+        yield
 
 
 def decisions(folder: Path) -> list[Entry]:
@@ -150,23 +141,25 @@ def test_a_watch_starts_a_retrain_in_the_serving_process_which_sigterm_ends_with
 def test_without_a_server_one_is_started_and_ctrl_c_ends_it_too(
     shell: Shell, folder: Path, serving: list[Served], tmp_path: Path
 ) -> None:
-    home = tmp_path / "prefect-home"
-    served = Served(shell, folder, PREFECT_API_URL="", PREFECT_HOME=str(home))
+    if own_server.answers(f"http://{own_server.HOST}:{own_server.USUAL_PORT}/api"):
+        pytest.skip("a Prefect server runs on the usual port, and is somebody's: nothing is put there")
+    served = Served(shell, folder, PREFECT_API_URL="", PREFECT_HOME=str(tmp_path / "prefect-home"))
     serving.append(served)
     page = served.page()
     answer = httpx.post(f"{page}/api/deployments/filter", json={}).raise_for_status().json()
     assert len(answer) == len(FLOWS)
+    assert "<title>" in httpx.get(page, follow_redirects=True).text
     served.end(signal.SIGINT)
-    assert processes_with(f"PREFECT_HOME={home}") == []
+    assert processes_with(served.mark) == {}
 
 
-def processes_with(variable: str) -> list[str]:
-    """Commands of the running processes that have a variable in their environment."""
-    found = []
+def processes_with(variable: str) -> dict[int, str]:
+    """Numbers and commands of the running processes that have a variable in their environment."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if variable.encode() in path.read_bytes().split(b"\0"):
-                found.append((path.parent / "cmdline").read_text().replace("\0", " "))
+                found[int(path.parent.name)] = (path.parent / "cmdline").read_text().replace("\0", " ")
         except OSError:
             continue
     return found
@@ -180,4 +173,3 @@ def test_what_is_deployed_on_a_pool_is_not_taken_from_its_workers(
     refused = here("serve", f"{NAME}.yaml")
     assert refused.returncode == 2
     assert f"score-{NAME} is deployed on the work pool 'a-pool' of this server" in refused.stderr
-    httpx.delete(f"{prefect_here.api}/work_pools/a-pool").raise_for_status()
