@@ -18,16 +18,12 @@ from typing import Any
 import httpx
 
 from benchmarks import small_project
+from tasks.deploying.automations import fell_silent, never_began
 
 REPOSITORY = Path(__file__).parents[2]
 POOL, MARK = "chaos-pool", "PERENNIAL_CHAOS"
 HEARTBEAT_SECONDS = 30  # the shortest that Prefect takes
 SILENT_SECONDS = 3 * HEARTBEAT_SECONDS  # after which a run is taken for dead
-UNBORN = (
-    "Pending",
-    "Submitting",
-    "InfrastructurePending",
-)  # names of states between a worker's grasp and the first line
 UNBORN_SECONDS = 120  # that a run may be about to start
 START_SECONDS = 180
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -224,17 +220,12 @@ class Site:
 
 def automations() -> Iterator[dict[str, Any]]:
     """What sets runs to Crashed whose process is gone: those that fell silent, and those that were never begun."""
-    waiting = {"type": "event", "posture": "Proactive", "threshold": 1, "for_each": ["prefect.resource.id"]}
-    runs = {"match": {"prefect.resource.id": "prefect.flow-run.*"}}
-    cases = (
-        ("silent", ["prefect.flow-run.heartbeat"], ["prefect.flow-run.*"], SILENT_SECONDS),
-        ("unborn", [f"prefect.flow-run.{name}" for name in UNBORN], ["prefect.flow-run.*"], UNBORN_SECONDS),
-    )
-    for name, after, expect, within in cases:
+    for name, trigger in (("silent", fell_silent(SILENT_SECONDS)), ("unborn", never_began(UNBORN_SECONDS))):
+        message = f"{name} for {trigger['within']} s"
         yield {
-            "name": f"set a {name} run to Crashed",
-            "trigger": waiting | runs | {"after": after, "expect": expect, "within": within},
-            "actions": [{"type": "change-flow-run-state", "state": "CRASHED", "message": f"{name} for {within} s"}],
+            "name": f"set a run that is {name} to Crashed",
+            "trigger": trigger | {"threshold": 1},
+            "actions": [{"type": "change-flow-run-state", "state": "CRASHED", "message": message}],
         }
 
 

@@ -17,6 +17,11 @@ from tasks.deploying.pieces import Piece, reference
 SECONDS_AN_HOUR = 3600.0
 MISSED_HEARTBEATS = 3
 STARTING = ("Pending", "Submitting", "InfrastructurePending")  # states between a worker's grasp and the first line
+# What ends that time: the run began, or ended, or was given back. Other events of a run, such as that its folder was
+# set, come before its first line and say nothing of whether that will ever be reached.
+BEGUN = ("Running", "Retrying", "heartbeat", "Paused", "Suspended", "Cancelling")
+ENDED = ("Completed", "Cached", "Failed", "TimedOut", "Crashed", "Cancelled")
+GIVEN_BACK = ("Scheduled", "Late", "AwaitingRetry", "AwaitingConcurrencySlot", "Resuming")
 NUM_FIRINGS = 500  # of the watch's cron, to find its longest pause: more than a year of days
 SOME_YEAR = datetime(2024, 1, 1, tzinfo=UTC)  # a fixed one, so that the same YAML gives the same pause at any time
 IDS = ("deployment_id", "block_document_id")  # fields of an action for which a name may stand
@@ -48,6 +53,29 @@ def retrain_trigger(project: Project) -> dict[str, Any]:
         "threshold": 1,
         "within": project.deploy.cool_down_hours * SECONDS_AN_HOUR,
         "parameters": {"trigger": _typed("event.payload.wanted"), "as_of": _typed("event.payload.as_of")},
+    }
+
+
+def fell_silent(within: float) -> dict[str, Any]:
+    """The trigger for any run that has beaten, and of which nothing was heard for so many seconds since."""
+    return _nothing_heard(("heartbeat",), ("*",), within)
+
+
+def never_began(within: float) -> dict[str, Any]:
+    """The trigger for any run that a worker has taken, and that neither began nor ended for so many seconds since."""
+    return _nothing_heard(STARTING, (*STARTING, *BEGUN, *ENDED, *GIVEN_BACK), within)
+
+
+def _nothing_heard(after: tuple[str, ...], expect: tuple[str, ...], within: float) -> dict[str, Any]:
+    """What is in both `after` and `expect` starts the clock anew."""
+    return {
+        "type": "event",
+        "match": {"prefect.resource.id": "prefect.flow-run.*"},
+        "after": [f"prefect.flow-run.{name}" for name in after],
+        "expect": [f"prefect.flow-run.{name}" for name in expect],
+        "for_each": ["prefect.resource.id"],
+        "posture": "Proactive",
+        "within": within,
     }
 
 
@@ -132,13 +160,12 @@ def _crashed(project: Project, deployments: list[str]) -> dict[str, Any]:
     would be called dead.
     """
     within = MISSED_HEARTBEATS * project.deploy.heartbeat_seconds
-    return _ended(
+    return _set_to_crashed(
         project,
         deployments,
         "set a dead run to Crashed",
         f"A run of {project.name} without a heartbeat for {within} seconds has crashed.",
-        ["prefect.flow-run.heartbeat"],
-        within,
+        fell_silent(within),
         f"no heartbeat for {within} seconds; its worker or machine is gone",
     )
 
@@ -146,43 +173,23 @@ def _crashed(project: Project, deployments: list[str]) -> dict[str, Any]:
 def _never_begun(project: Project, deployments: list[str]) -> dict[str, Any]:
     """A worker that dies between taking a run and starting it leaves one without a heartbeat that could be missed."""
     minutes = project.deploy.start_minutes
-    return _ended(
+    return _set_to_crashed(
         project,
         deployments,
         "set a run that never began to Crashed",
         f"A run of {project.name} that a worker has taken and not begun in {minutes} minutes has crashed.",
-        [f"prefect.flow-run.{name}" for name in STARTING],
-        60 * minutes,
+        never_began(60 * minutes),
         f"taken by a worker and not begun in {minutes} minutes; the worker or its machine is gone",
     )
 
 
-def _ended(
-    project: Project,
-    deployments: list[str],
-    name: str,
-    description: str,
-    after: list[str],
-    within: int,
-    message: str,
+def _set_to_crashed(
+    project: Project, deployments: list[str], name: str, description: str, trigger: dict[str, Any], message: str
 ) -> dict[str, Any]:
-    """Runs of the deployments of which nothing is heard for so many seconds after one of some events are Crashed."""
     runs = [f"prefect.deployment.{reference(each)}" for each in sorted(deployments)]
-    return _of_project(
-        project,
-        name,
-        description,
-        {
-            "match": {"prefect.resource.id": "prefect.flow-run.*"},
-            "match_related": {"prefect.resource.role": "deployment", "prefect.resource.id": runs},
-            "after": after,
-            "expect": ["prefect.flow-run.*"],
-            "for_each": ["prefect.resource.id"],
-            "posture": "Proactive",
-            "within": within,
-        },
-        [{"type": "change-flow-run-state", "state": "CRASHED", "message": message}],
-    )
+    related = {"prefect.resource.role": "deployment", "prefect.resource.id": runs}
+    action = {"type": "change-flow-run-state", "state": "CRASHED", "message": message}
+    return _of_project(project, name, description, trigger | {"match_related": related}, [action])
 
 
 def _diagnosed(project: Project, verdict: str) -> dict[str, Any]:

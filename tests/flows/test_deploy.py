@@ -421,12 +421,18 @@ def _make_impatient(server: Server, automation: dict[str, Any]) -> None:
     server.send("PUT", f"automations/{automation['id']}", **kept, trigger=automation["trigger"] | {"within": 10})
 
 
+def _of(deployment: dict[str, Any]) -> dict[str, str]:
+    return {"prefect.resource.id": f"prefect.deployment.{deployment['id']}", "prefect.resource.role": "deployment"}
+
+
 def _submitted_run(server: Server, deployment: dict[str, Any]) -> str:
-    """A run that a worker has taken, and died before it began."""
+    """A run that a worker has taken, whose folder it has set, and died before the first line."""
     run: dict[str, Any] = server.send("POST", f"deployments/{deployment['id']}/create_flow_run")
     _be_heard(server, run["id"], "Scheduled")
     state = {"type": "PENDING", "name": "Submitting"}
     server.send("POST", f"flow_runs/{run['id']}/set_state", state=state, force=True)
+    _be_heard(server, run["id"], "Submitting")
+    server.emit("prefect.flow-run.pull-step.executed", f"prefect.flow-run.{run['id']}", related=(_of(deployment),))
     return str(run["id"])
 
 
@@ -442,7 +448,7 @@ def _dying_run(server: Server, deployment: dict[str, Any]) -> str:
     run: dict[str, Any] = server.send("POST", f"deployments/{deployment['id']}/create_flow_run")
     server.send("POST", f"flow_runs/{run['id']}/set_state", state={"type": "RUNNING", "name": "Running"}, force=True)
     _be_heard(server, run["id"], "Running")
-    related = {"prefect.resource.id": f"prefect.deployment.{deployment['id']}", "prefect.resource.role": "deployment"}
+    related = _of(deployment)
     server.emit("prefect.flow-run.heartbeat", f"prefect.flow-run.{run['id']}", related=(related,))
     return str(run["id"])
 
