@@ -4,12 +4,16 @@ Two kinds of evidence. A factor of 24 or more that brings a day back among the t
 one may be: 20 degrees Celsius are 68 Fahrenheit, and a warm week in Fahrenheit, converted, looks like the winter that
 the champion was trained on. So it counts only when it came from one day to the next, further than days were apart in
 training, and when the conversion takes it back to where the days before had been.
+
+A unit stays until somebody mends it, and storms pass. So a day is believed when the one before or after it, up to three
+days away, is at fault too. A day that stands alone must have jumped farther, or be off by a factor of 24 or more, and
+that says nothing in a column that is constant on some days: any rain, divided by a thousand, looks dry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import numpy as np
@@ -71,6 +75,14 @@ TEMPERATURES = (
 )
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """One day that could be compared, and the conversion that explains it if it is not sound."""
+
+    day: str
+    found: Conversion | None
+
+
 @dataclass
 class _Walk:
     """Days one after the other: the last that were sound, to compare the next with."""
@@ -88,6 +100,10 @@ class _Walk:
         if found is None:
             self.recent = [*self.recent, deciles][-MAX_LAG:]
         return found
+
+    def is_beyond_doubt(self, conversion: Conversion) -> bool:
+        """Whether one day is enough to believe it."""
+        return self.farthest >= LONE or (conversion.is_large and self.history.top_share < CONSTANT)
 
     def _far_from_training(self, column: NumberProfile, deciles: Numbers) -> Conversion | None:
         history = self.history
@@ -152,24 +168,34 @@ def _check(
     history, days = expected.columns[name], [*earlier, *profiles]
     recent = [np.array(day) for day in history.recent] if follows_training(expected, days) else []
     walk = _Walk(history, CONVERSIONS + (TEMPERATURES if _may_be_weather(layout) else ()), recent)
-    broken: dict[str, Conversion] = {}
+    judged: list[_Judged] = []
     for day in days:
         column = day.numbers[name]
         if column.distinct >= MIN_DISTINCT and day.rows - column.missing >= history.min_rows:
-            conversion = walk.judge(column)
-            if conversion:
-                broken[day.day] = conversion
+            judged.append(_Judged(day.day, walk.judge(column)))
     # Values that moved to where no conversion takes them have moved for another reason on the other days too.
-    if walk.num_unexplained > MAX_UNEXPLAINED * len(broken):
-        broken = {day: conversion for day, conversion in broken.items() if conversion.is_large}
-    # A storm can look like another unit for a day; a unit stays, so a day that stands alone must have jumped farther.
-    if len(broken) == 1 and walk.farthest < LONE:
-        broken = {day: conversion for day, conversion in broken.items() if conversion.is_large}
+    if walk.num_unexplained > MAX_UNEXPLAINED * sum(day.found is not None for day in judged):
+        judged = [day if day.found and day.found.is_large else replace(day, found=None) for day in judged]
+    broken = _that_count(judged, walk)
     at_fault = tuple(day.day for day in profiles if day.day in broken)
     names = dict.fromkeys(broken[day].name for day in at_fault)
     note = f"it looks like {' or '.join(names)}" if names else ""
     found = len(at_fault) / len(profiles) if profiles else 0.0
     return QualityCheck("share of days in another unit", name, found, 0.0, bool(at_fault), at_fault, note)
+
+
+def _that_count(judged: Sequence[_Judged], walk: _Walk) -> dict[str, Conversion]:
+    """Days at fault, oldest first, without those that neither a near one bears out nor their own values."""
+    broken: dict[str, Conversion] = {}
+    for place, day in enumerate(judged):
+        near = [other for other in (*judged[:place][-1:], *judged[place + 1 :][:1]) if _is_near(other, day)]
+        if day.found and (any(other.found for other in near) or walk.is_beyond_doubt(day.found)):
+            broken[day.day] = day.found
+    return broken
+
+
+def _is_near(one: _Judged, other: _Judged) -> bool:
+    return abs((date.fromisoformat(one.day) - date.fromisoformat(other.day)).days) <= MAX_LAG
 
 
 def _may_be_weather(layout: NumberLayout) -> bool:

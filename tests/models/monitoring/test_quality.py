@@ -197,6 +197,43 @@ def test_a_season_that_looks_like_another_unit_of_winter_is_no_fault() -> None:
     assert found.sentence.endswith("it looks like Fahrenheit turned into Celsius")
 
 
+def test_a_rainy_day_after_a_dry_training_is_not_rain_in_other_units_but_days_of_it_on_end_may_be() -> None:
+    def dry(num_days: int, start: int) -> pd.DataFrame:
+        frame = rows(num_days, 5, start)
+        is_drizzle = (frame["time"] - pd.Timestamp(START)).dt.days % 6 == 0
+        drops = np.random.default_rng(start).integers(0, 20, len(frame)) / 1_000
+        return frame.assign(seats=np.where(is_drizzle, drops, 0.0))
+
+    def wet(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(seats=np.random.default_rng(9).integers(0, 40, len(frame)) / 4)
+
+    expected, frame = learn(dry(TRAINING_DAYS, 0)), dry(10, TRAINING_DAYS)
+    limits = replace(LIMITS, out_of_range_share=1.0)
+    unit = ("share of days in another unit", "seats")
+    assert unit not in broken(checks(on(5, wet, frame), 10, expected=expected, limits=limits))
+    far_apart = on(9, wet, on(5, wet, frame))
+    assert unit not in broken(checks(far_apart, 10, expected=expected, limits=limits))
+    on_end = on(6, wet, on(5, wet, frame))
+    assert unit in broken(checks(on_end, 10, expected=expected, limits=limits))
+
+
+def test_two_storms_a_week_apart_do_not_bear_each_other_out() -> None:
+    def weather(num_days: int, start: int) -> pd.DataFrame:
+        frame = rows(num_days, 6, start)
+        day = (frame["time"] - pd.Timestamp(START)).dt.days
+        noise = np.random.default_rng(start).normal(0, 2, len(frame))
+        return frame.assign(seats=15 + 6 * np.sin(day * 2.4) + noise)
+
+    def storm(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(seats=1.75 * frame["seats"])
+
+    expected, frame = learn(weather(TRAINING_DAYS, 0)), weather(12, TRAINING_DAYS)
+    unit = ("share of days in another unit", "seats")
+    any_range = replace(LIMITS, out_of_range_share=1.0)
+    assert unit not in broken(checks(on(9, storm, on(2, storm, frame)), 12, expected=expected, limits=any_range))
+    assert unit in broken(checks(on(10, storm, on(9, storm, frame)), 12, expected=expected, limits=any_range))
+
+
 def test_yesterdays_rows_with_new_times_are_seen_among_todays_own_and_in_their_place() -> None:
     frame = rows(7, 1, TRAINING_DAYS)
     yesterday = frame[(frame["time"] - pd.Timestamp(START)).dt.days == TRAINING_DAYS + 4]
