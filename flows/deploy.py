@@ -11,11 +11,11 @@ from flows.approve import approve
 from flows.command import Given, run
 from flows.label import label
 from flows.override import override
+from flows.planned import show_plan
 from flows.replay import replay
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.score import score
-from flows.terminal import show
 from flows.watch import watch
 from tasks.deploying.apply import apply
 from tasks.deploying.checks import check
@@ -39,7 +39,7 @@ def deploy(
     project = project.model_copy(update={"deploy": project.deploy.on_pools(pool)})
     with connected() as client:
         plan, ids = _plan(client, project, given.path, remove)
-        show(plan)
+        show_plan(plan)
         if not dry_run:
             apply(client, plan, ids)
     return Deployed(plan, is_dry=dry_run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from functools import singledispatch
@@ -18,7 +17,6 @@ from models.monitoring.diagnosis import Verdict
 from models.monitoring.watches import Watched
 from models.registry.log import Entry
 from models.reporting.year import Period, Year
-from tasks.deploying.plan import Change, Deployed, Difference, Plan, What
 
 ANSWER_COLOURS = {
     "promoted": "green",
@@ -40,9 +38,6 @@ VERDICT_COLOURS: dict[Verdict, str] = {
     "broken_feed": "magenta",
     "serving_fault": "magenta",
 }
-
-CHANGE_COLOURS: dict[What, str] = {"added": "green", "changed": "yellow", "removed": "red", "unchanged": "dim"}
-LONGEST_VALUE = 60  # characters of a value in a plan
 
 
 def quieten() -> None:
@@ -79,7 +74,7 @@ def show(result: Any) -> None:
 
 @show.register
 def _(result: Year) -> None:
-    console = _console()
+    console = console_of()
     first, last = result.first_and_last
     title = f"{result.project}, {first:%Y-%m-%d} to {last:%Y-%m-%d}"
     table = Table(title=title, box=None, padding=(0, 1), pad_edge=False)
@@ -100,7 +95,8 @@ def _(result: Year) -> None:
         console.print(f"Report: {result.report}", soft_wrap=True)
 
 
-def _console(soft_wrap: bool = False) -> Console:
+def console_of(soft_wrap: bool = False) -> Console:
+    """A console for text from outside."""
     # Names, paths and reasons come from outside: a bracket in them is a bracket, and no markup.
     return Console(soft_wrap=soft_wrap, markup=False, emoji=False)
 
@@ -126,7 +122,7 @@ def _three(value: float | None) -> str:
 @show.register
 def _(result: Entry) -> None:
     colour = ANSWER_COLOURS.get(result.kind, "cyan")
-    _console(soft_wrap=True).print(Text(result.kind, f"bold {colour}"), f"{result.version or ''}  {result.reason}")
+    console_of(soft_wrap=True).print(Text(result.kind, f"bold {colour}"), f"{result.version or ''}  {result.reason}")
 
 
 @show.register
@@ -137,55 +133,16 @@ def _(result: Watched) -> None:
     lines.add_row("what to do", diagnosis.action)
     if result.wanted:
         lines.add_row("retrain", f"wanted: {result.wanted}")
-    _console().print(lines)
+    console_of().print(lines)
 
 
 @show.register
 def _(result: Taken) -> None:
-    _console(soft_wrap=True).print(result.sentence)
+    console_of(soft_wrap=True).print(result.sentence)
 
 
 @show.register
 def _(result: Batch) -> None:
-    _console(soft_wrap=True).print(
+    console_of(soft_wrap=True).print(
         f"{result.num_rows:,} rows until {result.end:%Y-%m-%d %H:%M} UTC scored by {result.version}"
     )
-
-
-@show.register
-def _(result: Plan) -> None:
-    console = _console(soft_wrap=True)
-    for change in result.changes:
-        console.print(
-            Text(f"{change.what:<10}", CHANGE_COLOURS[change.what]) + f"{change.piece.kind:<12}{_what(change)}"
-        )
-        for difference in change.differences:
-            console.print(Text(f"{'':<22}{_difference(difference)}", "dim"))
-    for note in result.notes:
-        console.print(Text(f"note      {note}", "cyan"))
-
-
-def _what(change: Change) -> str:
-    """A piece by its name, and what one wants to see of a new one."""
-    values, shown = change.piece.values, [change.piece.name]
-    if change.what == "added" and change.piece.kind == "deployment":
-        shown += [f"on {values['work_pool_name']}"]
-        shown += [f"at {each['cron']} {each['timezone']}" for each in values["schedules"]]
-        shown += [f"{values['concurrency_limit']} at a time"] if values["concurrency_limit"] else []
-    if change.what == "added" and change.piece.kind == "work pool":
-        shown.append(values["type"])
-    return ", ".join(shown)
-
-
-def _difference(difference: Difference) -> str:
-    return f"{difference.place}: {_short(difference.old)} -> {_short(difference.new)}"
-
-
-def _short(value: Any) -> str:
-    text = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
-
-
-@show.register
-def _(result: Deployed) -> None:
-    _console(soft_wrap=True).print(result.sentence)

@@ -25,7 +25,7 @@ from models.registry.trials import Trial
 from models.registry.versions import Version, VersionId
 from models.training.choice import Forecast, Tried, affordable, choose, in_blocks
 from models.training.cost import Cost, total
-from models.training.fit import Diverged
+from models.training.errors import Diverged
 from models.training.histories import history
 from models.training.recipes import Recipe, StreamedWindow
 from models.training.search import Between, Space, Value, search

@@ -26,7 +26,7 @@ from models.registry.leases import Succeeded
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
 from models.registry.versions import Version, VersionId
-from models.training.fit import Diverged
+from models.training.errors import Diverged
 from tasks.store import storage_of
 
 P = ParamSpec("P")

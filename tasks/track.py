@@ -13,12 +13,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlparse
 
-import wandb
-
 from configs.schema import Project
+
+if TYPE_CHECKING:
+    import wandb
 
 logger = logging.getLogger(__name__)
 INIT_SECONDS, FINISH_SECONDS = 10.0, 30.0  # without them a lost network holds a run for minutes
@@ -76,7 +77,11 @@ def summarise(**facts: Any) -> None:
         _sink.guard(lambda: run.summary.update({name: value for name, value in facts.items() if value is not None}))
 
 
-def _start(project: Project, job: str, as_of: datetime) -> wandb.Run:
+def _start(project: Project, job: str, as_of: datetime) -> wandb.Run | None:
+    if _mode() == "disabled":
+        return None
+    import wandb  # half a second, for a process that tracks something
+
     folder = project.work.absolute() / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
     for variable in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):

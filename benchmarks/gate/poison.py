@@ -47,7 +47,8 @@ from models.evaluation.metrics.catalogue import AUC, LOG_LOSS, SQUARED_CALIBRATI
 from models.evaluation.metrics.proper import log_loss
 from models.model import Model
 from models.training import recipes
-from models.training.fit import Diverged, FitSettings
+from models.training.errors import Diverged
+from models.training.fit import FitSettings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AUC_MARGIN, CALIBRATION_MARGIN = 0.01, 0.0004  # the defaults of the gate

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from scipy import stats
-from torchmetrics import Metric as TorchMetric
 
 from models.evaluation.comparison import Comparison, Paired
 from models.evaluation.metrics.metric import Undefined
+
+if TYPE_CHECKING:
+    from torchmetrics import Metric as TorchMetric
 
 NUM_RESAMPLES = 999  # the deviation is known to about 2 %
 

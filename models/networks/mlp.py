@@ -1,16 +1,12 @@
-"""The default network: embeddings of categories, piecewise-linear embeddings of numbers, a small MLP.
-
-Piecewise-linear embeddings: Gorishniy et al. 2022, "On Embeddings for Numerical Features in Tabular Deep Learning",
-arXiv 2203.05556, in the authors' package `rtdl_num_embeddings`.
-"""
+"""The default network: embeddings of categories, piecewise-linear embeddings of numbers, a small MLP."""
 
 from __future__ import annotations
 
 import torch
-from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 from torch import Tensor, nn
 
 from models.networks.inputs import TableInputs, spread
+from models.networks.numbers import piecewise_linear
 
 
 class MLP(nn.Module):
@@ -30,13 +26,7 @@ class MLP(nn.Module):
         super().__init__()
         self.sizes = sizes = _sizes(inputs)
         self.categories = nn.ModuleList(map(nn.Embedding, inputs.cardinalities, sizes))
-        self.numbers = (
-            PiecewiseLinearEmbeddings(
-                [torch.tensor(edges) for edges in inputs.bins], embedding, activation=False, version="B"
-            )
-            if inputs.bins
-            else None
-        )
+        self.numbers = piecewise_linear(inputs, embedding)
         size = sum(sizes) + embedding * inputs.num_numbers
         layers: list[nn.Module] = []
         for _ in range(depth):

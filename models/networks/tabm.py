@@ -7,11 +7,10 @@ arXiv 2410.24210, in the authors' package `tabm`.
 from __future__ import annotations
 
 import tabm
-import torch
-from rtdl_num_embeddings import PiecewiseLinearEmbeddings
 from torch import Tensor, nn
 
 from models.networks.inputs import TableInputs, spread
+from models.networks.numbers import piecewise_linear
 
 
 class TabM(nn.Module):
@@ -37,17 +36,10 @@ class TabM(nn.Module):
     ) -> None:
         super().__init__()
         self.cardinalities = inputs.cardinalities
-        numbers = (
-            PiecewiseLinearEmbeddings(
-                [torch.tensor(edges) for edges in inputs.bins], embedding, activation=False, version="B"
-            )
-            if inputs.bins
-            else None
-        )
         self.network = tabm.TabM.make(
             n_num_features=inputs.num_numbers,
             cat_cardinalities=list(inputs.cardinalities),
-            num_embeddings=numbers,
+            num_embeddings=piecewise_linear(inputs, embedding),
             d_out=inputs.num_outputs,
             k=members,
             n_blocks=depth,

@@ -25,6 +25,7 @@ from models.data.batches import Loader, Rows, Shared
 from models.training import checkpoints, devices
 from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats_of
 from models.training.devices import Precision
+from models.training.errors import Diverged
 from models.training.module import Learner, Penalty
 from models.training.objectives import Objective
 from models.training.progress import Progress, Pulse, say
@@ -34,10 +35,6 @@ VALIDATION_BATCH_SIZE = 16_384
 VALIDATION_FACTOR = 16  # at most so many times the rows of a training step: there is no gradient to be kept
 
 OnEpoch = Callable[[dict[str, float]], None]
-
-
-class Diverged(RuntimeError):
-    """The loss or the weights are no longer finite: trying the same again gives the same."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The benchmark of healthy years: looks follow the calendar, what the stream itself lacks is left out, counts are right."""
+"""The benchmark of healthy years: looks follow the calendar, a stream's own fault is left out, counts are right."""
 
 from __future__ import annotations
 

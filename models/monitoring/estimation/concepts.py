@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import lightgbm
 import numpy as np
 from scipy.special import expit, softmax
 
 from models.evaluation.metrics import Sample
 from models.evaluation.metrics.metric import Task
 from models.monitoring.estimation.expected import by_class, expected
+
+if TYPE_CHECKING:
+    import lightgbm
 
 NUM_TREES = 40
 SMALLEST_CHANCE = 1e-4  # where the concept models begin: a champion that is sure of itself must not hold them back
@@ -117,6 +120,8 @@ def _offsets(labels: np.ndarray, chances: np.ndarray) -> np.ndarray:
 def _trained(
     rows: Rows, labels: np.ndarray, objective: dict[str, object], start: np.ndarray | None = None
 ) -> lightgbm.Booster:
+    import lightgbm  # here, as in `domain`
+
     parameters = PARAMETERS | objective | {"num_threads": rows.jobs}
     data = lightgbm.Dataset(
         rows.matrix, labels, init_score=start, categorical_feature=list(rows.categorical), params=parameters

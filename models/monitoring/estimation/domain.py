@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import lightgbm
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -165,6 +164,8 @@ def _cross_fit(
     matrix: np.ndarray, is_current: np.ndarray, half: np.ndarray, vocabulary: Vocabulary, jobs: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each row's chance of being current by the classifier of the other half, and what columns gained in both."""
+    import lightgbm  # here: it takes a second to load, which not every run that knows of this module has to pay
+
     parameters = PARAMETERS | {"num_threads": jobs, "seed": seed}
     whole = lightgbm.Dataset(
         matrix, label=is_current, categorical_feature=vocabulary.categorical, params=parameters, free_raw_data=False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import lightgbm
 import numpy as np
 import pandas as pd
 
@@ -49,6 +48,8 @@ def expected_errors(
         categories: columns of text.
         jobs: threads; the result does not depend on them.
     """
+    import lightgbm  # here, as in `domain`
+
     rows = spread_rows(len(reference), ROW_CAP)
     vocabulary = Vocabulary.of(reference.iloc[rows], numbers, categories)
     parameters = PARAMETERS | {"num_threads": jobs}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
 
 from models.evaluation.metrics import METRICS, Sample
 from models.evaluation.metrics.metric import Undefined
@@ -88,6 +87,8 @@ def calibrated(labelled: np.ndarray, reference_scores: np.ndarray, scores: np.nd
 
 
 def _isotonic(labels: np.ndarray, known: np.ndarray, weights: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    from sklearn.isotonic import IsotonicRegression  # here, as `lightgbm` in `domain`
+
     fitted = IsotonicRegression(out_of_bounds="clip").fit(known.astype(float), labels, sample_weight=weights)
     return fitted.predict(scores.astype(float))
 
