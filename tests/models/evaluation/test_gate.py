@@ -99,7 +99,7 @@ def test_every_answer_has_its_reason_and_a_promotion_means_that_every_test_holds
     assert f"gain in log loss (nats) {first.gain:+z.4f}" in judgement.reason
     assert f"{num_rows:,} rows in {num_groups} days." in judgement.reason
     if first.lower is not None:
-        assert f"interval {first.lower:+.4f} to {first.upper:+.4f})" in judgement.reason
+        assert f"interval {first.lower:+z.4f} to {first.upper:+z.4f})" in judgement.reason
     assert [test.kind for test in judgement.tests] == ["superiority", "non-inferiority", "non-inferiority"]
     assert (judgement.answer == "promoted") == all(test.verdict == "holds" for test in judgement.tests)
     assert (judgement.answer == "rejected") == any(test.verdict == "fails" for test in judgement.tests)
