@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import small_project
-from benchmarks.chaos.site import Site
 from benchmarks.parts import machine, write
+from benchmarks.site import Site
 from benchmarks.work import rounded
 
 QUICK, FULL = 1, 5

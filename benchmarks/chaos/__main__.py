@@ -30,7 +30,7 @@ from typing import Any
 from benchmarks import small_project
 from benchmarks.chaos import check
 from benchmarks.chaos.rounds import STEP, STUCK_SECONDS, Round, begin, kills, play, settle
-from benchmarks.chaos.site import Site
+from benchmarks.chaos.site import BreakableSite
 from benchmarks.parts import machine, write
 from benchmarks.work import rounded
 from models.registry.registry import Registry
@@ -60,7 +60,7 @@ def main() -> None:
 def run(folder: Path, number: int, seed: int) -> dict[str, Any]:
     """So many rounds in a folder, and what they left."""
     draw, started, rounds = random.Random(seed), time.monotonic(), list[Round]()
-    site, registry = Site(folder), Registry.open(folder / ".perennial", small_project.NAME)
+    site, registry = BreakableSite(folder), Registry.open(folder / ".perennial", small_project.NAME)
     try:
         site.open(num_days=(small_project.FIRST - small_project.START).days + (number + 2) * STEP.days)
         begin(site, registry)

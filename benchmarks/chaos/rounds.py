@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 from benchmarks import small_project
 from benchmarks.chaos import check
-from benchmarks.chaos.site import OVER, Site
+from benchmarks.chaos.site import BreakableSite
+from benchmarks.site import OVER
 from models.registry.log import ChampionChanged, Entry
 from models.registry.registry import Registry
 from tasks.turn import attempt_of
@@ -66,9 +67,9 @@ class Wanted:
         return last is not None and last.end >= self.as_of
 
 
-def begin(site: Site, registry: Registry) -> None:
+def begin(site: BreakableSite, registry: Registry) -> None:
     """The first champion, undisturbed. Raises `RuntimeError` if there is none."""
-    first = Wanted("retrain", small_project.FIRST, [site.begin("retrain", small_project.FIRST)])
+    first = Wanted("retrain", small_project.FIRST, [site.wish("retrain", small_project.FIRST)])
     _until_there(site, registry, [first], time.monotonic() + ROUND_SECONDS)
     if registry.log.read().champion is None:
         raise RuntimeError(f"nothing was disturbed, and no champion came: see {site.folder}")
@@ -82,7 +83,9 @@ def kills(draw: random.Random) -> Iterator[tuple[str, signal.Signals]]:
         yield from combinations
 
 
-def play(site: Site, registry: Registry, number: int, kill: tuple[str, signal.Signals], draw: random.Random) -> Round:
+def play(
+    site: BreakableSite, registry: Registry, number: int, kill: tuple[str, signal.Signals], draw: random.Random
+) -> Round:
     """One round.
 
     Two runs race for each of score and retrain, a third retrain comes for another moment, and a person promotes another
@@ -92,9 +95,9 @@ def play(site: Site, registry: Registry, number: int, kill: tuple[str, signal.Si
     before, started = registry.log.read().entries, time.monotonic()
     as_of = small_project.FIRST + (number + 1) * STEP
     wanted = [
-        Wanted("retrain", as_of, [site.begin("retrain", as_of) for _ in range(2)]),
-        Wanted("retrain", as_of + APART, [site.begin("retrain", as_of + APART)]),
-        Wanted("score", as_of, [site.begin("score", as_of) for _ in range(2)]),
+        Wanted("retrain", as_of, [site.wish("retrain", as_of) for _ in range(2)]),
+        Wanted("retrain", as_of + APART, [site.wish("retrain", as_of + APART)]),
+        Wanted("score", as_of, [site.wish("score", as_of) for _ in range(2)]),
     ]
     time.sleep(played.after)
     played.was_hit = site.kill(played.target, signal.Signals[played.how], draw.randrange(100))
@@ -107,7 +110,7 @@ def play(site: Site, registry: Registry, number: int, kill: tuple[str, signal.Si
     return played
 
 
-def settle(site: Site) -> int:
+def settle(site: BreakableSite) -> int:
     """Wait until no run is under way any more, and return how many still are after the time that is stated."""
     deadline = time.monotonic() + STUCK_SECONDS
     while time.monotonic() < deadline:
@@ -144,7 +147,7 @@ def _overrule(registry: Registry, number: int) -> bool:
     return True
 
 
-def _until_there(site: Site, registry: Registry, wanted: list[Wanted], deadline: float) -> int:
+def _until_there(site: BreakableSite, registry: Registry, wanted: list[Wanted], deadline: float) -> int:
     """Ask again for what nobody is working on any more. Returns how often."""
     num_reruns = 0
     while time.monotonic() < deadline:
@@ -157,12 +160,12 @@ def _until_there(site: Site, registry: Registry, wanted: list[Wanted], deadline:
         for each in missing:
             waits = any(run in living or states.get(run) in ("SCHEDULED", "PENDING") for run in each.runs)
             if not waits:
-                each.runs.append(site.begin(each.flow, each.as_of))
+                each.runs.append(site.wish(each.flow, each.as_of))
                 num_reruns += 1
     return num_reruns
 
 
-def _faults(site: Site, registry: Registry, wanted: list[Wanted], before: tuple[Entry, ...]) -> list[str]:
+def _faults(site: BreakableSite, registry: Registry, wanted: list[Wanted], before: tuple[Entry, ...]) -> list[str]:
     states = site.states()
     found = [
         f"{each.flow} as of {each.as_of:%Y-%m-%d %H:%M} never came" for each in wanted if not each.is_there(registry)
