@@ -170,14 +170,15 @@ class Site:
             )
 
     def prefect(self, *words: str) -> None:
-        """Run Prefect's own command line. Raises `RuntimeError` with what it printed if it fails."""
-        self._run("prefect", *words)
+        """Run Prefect's own command line."""
+        self.run("prefect", *words)
 
     def command(self, flow: str, *words: str) -> None:
-        """Run `python -m flows.FLOW`, as a person does in the project's folder; `RuntimeError` if it fails."""
-        self._run(f"flows.{flow}", *words)
+        """Run `python -m flows.FLOW`, as a person does."""
+        self.run(f"flows.{flow}", *words)
 
-    def _run(self, module: str, *words: str) -> None:
+    def run(self, module: str, *words: str) -> None:
+        """Run `python -m MODULE` in the project's folder; `RuntimeError` with what it printed if it fails."""
         command = [sys.executable, "-m", module, *words]
         done = subprocess.run(command, cwd=self.folder, env=self.environment(), capture_output=True, text=True)
         if done.returncode:

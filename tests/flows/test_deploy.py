@@ -118,6 +118,23 @@ def test_deploying_twice_changes_nothing_and_doubles_nothing(deploy: Deploy, ser
     assert [pool["updated"] for pool in server.all("work_pools")] == [pool["updated"] for pool in first[2]]
 
 
+def test_the_server_plans_runs_for_what_has_a_schedule_and_for_nothing_else(deploy: Deploy, server: Server) -> None:
+    assert deploy("orders").returncode == 0
+    ids = {each["id"]: name for name, each in server.deployments("orders").items()}
+
+    def planned() -> dict[str, set[str]]:
+        runs = server.shell.ask("flow_runs/filter", deployments={"id": {"any_": list(ids)}})
+        return {
+            ids[one["deployment_id"]]: {
+                run["expected_start_time"][11:16] for run in runs if run["flow_id"] == one["flow_id"]
+            }
+            for one in runs
+        }
+
+    expected = {"score-orders": {"05:00"}, "watch-orders": {"05:30"}, "retrain-orders": {"07:00"}}
+    assert eventually(lambda: len(found := planned()) == len(expected) and found, EVENT_SECONDS) == expected
+
+
 def test_what_differs_is_shown_from_old_to_new_and_changed_in_place(deploy: Deploy, server: Server) -> None:
     deploy("orders")
     deployments, automations = server.deployments("orders"), server.automations("orders")
