@@ -109,6 +109,10 @@ class Site:
         """The ids of all deployments by name."""
         return {found["name"]: found["id"] for found in self.ask("deployments/filter")}
 
+    def forget(self, run: str) -> None:
+        """Delete a run that nobody has begun."""
+        httpx.delete(f"{self.api}/flow_runs/{run}", timeout=30).raise_for_status()
+
     def states(self) -> dict[str, str]:
         """The type of the state of every run, by id."""
         found, offset = dict[str, str](), 0
