@@ -14,6 +14,7 @@ The aims are 10 seconds on the embedded server and 5 on a running one, on two id
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -98,6 +99,7 @@ def one(path: str, as_of: datetime, started: float) -> dict[str, float]:
     quieten()
     _time_method(Parquet, "__call__", spent, "reading")
     _time_method(Bench, "train", spent, "training")
+    _load_first(Bench, "train", spent)
     module: Any = sys.modules["flows.retrain"]
     for name in STEPS:
         setattr(module, name, _timed(getattr(module, name), spent, name))
@@ -107,7 +109,7 @@ def one(path: str, as_of: datetime, started: float) -> dict[str, float]:
     spent["begin of the run, and of the embedded server"] = first[0] - called
     steps = sum(spent[name] for name in STEPS)
     spent["between and after the steps"] = time.monotonic() - first[0] - steps
-    spent["train"] -= spent["training"]
+    spent["train"] -= spent["training"] + spent["loading the trainer"]
     return dict(spent) | {"returned": time.time()}
 
 
@@ -156,6 +158,19 @@ def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> 
 
 def _time_method(owner: type[Any], method: str, spent: dict[str, float], name: str) -> None:
     setattr(owner, method, _timed(getattr(owner, method), spent, name))
+
+
+def _load_first(owner: type[Any], method: str, spent: dict[str, float]) -> None:
+    """Load what trains before the method is called, which would do it otherwise: it is no training yet."""
+    train = getattr(owner, method)
+
+    @wraps(train)
+    def loaded(*args: Any, **arguments: Any) -> Any:
+        with _clock(spent, "loading the trainer"):
+            importlib.import_module("models.training.fit")
+        return train(*args, **arguments)
+
+    setattr(owner, method, loaded)
 
 
 def _first_call(module: Any, name: str) -> list[float]:

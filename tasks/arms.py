@@ -22,10 +22,10 @@ from models.networks.inputs import Inputs
 from models.registry.registry import Registry
 from models.registry.versions import Version
 from models.training.cost import Cost
-from models.training.fit import FitSettings
 from models.training.histories import history
 from models.training.known import Filed, Held, Known
 from models.training.recipes import Columns, Recipe, StreamedWindow, Trained, cook, recipe
+from models.training.settings import FitSettings
 from tasks.meter import metered
 from tasks.step import build_network, columns_of, features_of, memory_of
 

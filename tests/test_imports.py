@@ -97,10 +97,8 @@ def test_the_training_benchmark_needs_none_of_the_heavy_libraries(tmp_path: Path
     assert not loaded & {"prefect", "wandb", "nannyml", "pydantic", "tasks", "flows", "configs"}
 
 
-@pytest.mark.parametrize("flow", ["score", "watch", "label", "rollback"])
-def test_a_flow_that_trains_nothing_loads_no_trainer_and_no_trees_before_it_needs_them(
-    flow: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("flow", ["score", "watch", "label", "rollback", "retrain", "approve"])
+def test_a_flow_loads_no_trainer_and_no_trees_before_it_needs_them(flow: str, tmp_path: Path) -> None:
     trainer = {"lightning", "torchmetrics", "transformers", "sympy"}
     trees = {"lightgbm", "sklearn", "rtdl_num_embeddings"}
     rest = {"wandb", "nannyml", "optuna", "sqlalchemy"}  # the last comes with Prefect's server

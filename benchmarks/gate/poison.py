@@ -48,7 +48,7 @@ from models.evaluation.metrics.proper import log_loss
 from models.model import Model
 from models.training import recipes
 from models.training.errors import Diverged
-from models.training.fit import FitSettings
+from models.training.settings import FitSettings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 AUC_MARGIN, CALIBRATION_MARGIN = 0.01, 0.0004  # the defaults of the gate

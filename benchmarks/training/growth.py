@@ -32,7 +32,7 @@ from models.features.encoder import Encoder
 from models.features.target import Target
 from models.model import Model
 from models.networks.mlp import MLP
-from models.training.fit import seeded
+from models.training.settings import seeded
 
 NUM_NUMBERS, NUM_CATEGORIES, WIDTH, BATCH_SIZE = 5, 2, 64, 8_192
 STREAM_MIB = 64

@@ -40,9 +40,10 @@ from models.features.encoder import NUM_BINS
 from models.networks.inputs import Encoded, TableInputs
 from models.networks.mlp import MLP
 from models.training.devices import lightning_precision
-from models.training.fit import FitSettings, fit, seeded
+from models.training.fit import fit
 from models.training.module import Learner
 from models.training.objectives import objective
+from models.training.settings import FitSettings, seeded
 
 NUM_NUMBERS = 15
 CARDINALITIES = (18, 5, 107, 9, 37, 8)  # of the flights: carrier, origin, destination, weekday, manufacturer, engine

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from models.data.batches import Labelled
 from models.networks.inputs import Encoded
-from models.training.fit import FitSettings, Hooks, fit, seeded
+from models.training.fit import fit
 from models.training.objectives import objective
+from models.training.settings import FitSettings, Hooks, seeded
 
 NUM_ROWS = 700
 STEPS_BETWEEN_STATES = 3

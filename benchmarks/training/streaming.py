@@ -39,7 +39,7 @@ from models.features.encoder import Encoder
 from models.features.target import Target
 from models.networks.inputs import joined
 from models.networks.mlp import MLP
-from models.training.fit import seeded
+from models.training.settings import seeded
 
 BYTES_A_ROW = 120  # of the file, a little less than it has
 SAMPLE_ROWS = 20_000  # for the encoder, so that it fits too

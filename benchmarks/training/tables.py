@@ -20,8 +20,9 @@ import torch
 from models.data.batches import Labelled, Rows
 from models.features.encoder import Encoder
 from models.networks.mlp import MLP
-from models.training.fit import FitSettings, fit
+from models.training.fit import fit
 from models.training.objectives import objective
+from models.training.settings import FitSettings
 
 MIB = 2**20
 CARDINALITIES = (16, 3, 105, 7, 35, 6)  # of the flights: carrier, origin, destination, weekday, manufacturer, engine

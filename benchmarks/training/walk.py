@@ -36,9 +36,9 @@ from models.model import Model
 from models.networks.inputs import Inputs, TableInputs
 from models.networks.mlp import MLP
 from models.training.choice import Choice, Tried, again, choose
-from models.training.fit import FitSettings
 from models.training.histories import History, history
 from models.training.recipes import Columns, Material, Recipe, Trained, cook, recipe
+from models.training.settings import FitSettings
 
 FIRST_SHARE = 0.25
 SMALLEST_GAIN = 0.01  # of the static loss: where scratch gains less, a share of its gain says nothing

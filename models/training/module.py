@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as L
@@ -11,8 +10,7 @@ from torch import Tensor, nn
 
 from models.data.batches import Batch
 from models.training.objectives import Objective
-
-Penalty = Callable[[nn.Module], Tensor]
+from models.training.settings import Penalty
 
 
 class Learner(L.LightningModule):

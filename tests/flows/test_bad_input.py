@@ -20,7 +20,7 @@ from flows.command import run
 from flows.retrain import retrain
 from models.registry.log import LogBroken
 from models.registry.registry import Registry
-from models.training.fit import Diverged
+from models.training.errors import Diverged
 from tasks.step import step
 from tests import own_project
 from tests.conftest import Replayed

@@ -21,7 +21,7 @@ from models.features.encoder import Encoder
 from models.model import Model
 from models.networks.mlp import MLP
 from models.registry.versions import VersionId
-from models.training.fit import seeded
+from models.training.settings import seeded
 from tasks.ask import ask_for_labels, take_labels
 from tasks.fetch import fetch, given_labels_of
 from tasks.predict import predict

@@ -16,11 +16,11 @@ from models.data.batches import Rows
 from models.evaluation.metrics.metric import Task
 from models.features.encoding import Features
 from models.model import Model
-from models.training.fit import FitSettings, Fitted, Hooks, fit, seeded
 from models.training.growth import Build
 from models.training.recipes.catalogue import Recipe
-from models.training.recipes.ingredient import Penalty, Rate, Stock
+from models.training.recipes.ingredient import Rate, Stock
 from models.training.recipes.streamed import StreamedWindow
+from models.training.settings import FitSettings, Fitted, Hooks, Penalty, seeded
 
 OnEpoch = Callable[[dict[str, float]], None]
 
@@ -99,6 +99,8 @@ def cook(
         ingredient.prepare(model.network, settings.seed)
     for ingredient in recipe.ingredients:
         settings = ingredient.settings(settings)
+    from models.training.fit import fit  # Lightning, which takes seconds to load: a run that declines does without
+
     fitted = fit(
         model.network,
         model.objective,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.training.fit import FitSettings
 from models.training.recipes.ingredient import Ingredient
+from models.training.settings import FitSettings
 
 
 @dataclass(frozen=True)

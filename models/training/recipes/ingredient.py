@@ -10,18 +10,17 @@ from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
-from torch import Tensor, nn
+from torch import nn
 
 from models.data.batches import Rows
 from models.evaluation.metrics.metric import Task
 from models.features.encoding import FeatureEncoder, Features
 from models.features.target import Target
 from models.model import Model
-from models.training.fit import FitSettings
 from models.training.growth import Build, grow
 from models.training.histories import History
+from models.training.settings import FitSettings, Penalty
 
-Penalty = Callable[[nn.Module], Tensor]
 Rate = Callable[[float], float]
 
 

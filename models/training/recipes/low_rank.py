@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from models.training.fit import seeded
 from models.training.recipes.ingredient import Ingredient
+from models.training.settings import seeded
 
 
 class Updated(nn.Module):

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from models.training.fit import FitSettings
-from models.training.recipes.ingredient import Ingredient, Penalty
+from models.training.recipes.ingredient import Ingredient
+from models.training.settings import FitSettings, Penalty
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.training.fit import seeded
 from models.training.recipes.ingredient import Ingredient
+from models.training.settings import seeded
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from models.features.encoder import Encoder, NumberCode
 from models.features.target import Target
 from models.model import Model
 from models.networks.mlp import MLP
-from models.training.fit import FitSettings, Hooks, fit, seeded
+from models.training.fit import fit
 from models.training.objectives import objective
+from models.training.settings import FitSettings, Hooks, seeded
 
 CPU = torch.device("cpu")
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -25,8 +25,9 @@ from models.networks.inputs import Inputs, TableInputs, TextInputs
 from models.networks.text import TextClassifier
 from models.registry.storage import Storage
 from models.registry.versions import Versions
-from models.training.fit import FitSettings, fit, seeded
+from models.training.fit import fit
 from models.training.growth import grow
+from models.training.settings import FitSettings, seeded
 from tests import modalities
 
 NETWORKS: dict[str, Any] = {"text": TextClassifier, "image": ImageClassifier}

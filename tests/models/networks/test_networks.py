@@ -16,8 +16,8 @@ from configs.schema import load
 from models.networks.inputs import TableInputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
-from models.training.fit import seeded
 from models.training.objectives import objective
+from models.training.settings import seeded
 
 CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.yaml"))
 EDGES = (-4.0, -1.0, 0.0, 0.5, 4.0)

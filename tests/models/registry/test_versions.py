@@ -23,7 +23,7 @@ from models.networks.mlp import MLP
 from models.networks.tabm import TabM
 from models.registry import log, storage, versions
 from models.registry.versions import VersionId, Versions
-from models.training.fit import seeded
+from models.training.settings import seeded
 from tests.places import Opening, Place
 
 AS_OF = datetime(2013, 5, 1, tzinfo=UTC)

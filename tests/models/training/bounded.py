@@ -21,9 +21,9 @@ from models.monitoring.quality.in_pieces import learn_in_pieces
 from models.networks.mlp import MLP
 from models.registry.storage import Storage
 from models.training import recipes
-from models.training.fit import FitSettings
 from models.training.histories import history
 from models.training.known import Filed, Held
+from models.training.settings import FitSettings
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 WINDOWS = Windows(*(START + timedelta(days=days) for days in (0, 180, 190, 190, 200)))

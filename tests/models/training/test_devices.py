@@ -20,8 +20,9 @@ from torch._dynamo import config as dynamo
 from models.data.batches import Labelled
 from models.networks.inputs import Encoded
 from models.training import devices
-from models.training.fit import FitSettings, Hooks, fit, seeded
+from models.training.fit import fit
 from models.training.objectives import objective
+from models.training.settings import FitSettings, Hooks, seeded
 
 BINARY = objective("binary")
 SETTINGS = FitSettings(epochs=3, batch_size=128, accelerator="cpu")

@@ -24,7 +24,8 @@ from torch import nn
 
 from models.data.batches import Labelled
 from models.networks.inputs import Encoded
-from models.training.fit import FitSettings, Hooks, fit
+from models.training.fit import fit
+from models.training.settings import FitSettings, Hooks
 from models.training.objectives import objective
 
 FOLDER = Path(sys.argv[1])

@@ -18,8 +18,9 @@ from models.data.batches import Labelled
 from models.networks.inputs import Encoded, TableInputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
-from models.training.fit import FitSettings, fit, seeded
+from models.training.fit import fit
 from models.training.objectives import objective
+from models.training.settings import FitSettings, seeded
 
 INPUTS = TableInputs(bins=((-4.0, -1.0, 0.0, 1.0, 4.0),) * 3, cardinalities=(5, 4))
 BINARY = objective("binary")

@@ -17,10 +17,10 @@ from models.features.encoder import Encoder, NumberCode
 from models.features.target import Target
 from models.model import Model
 from models.networks.mlp import MLP
-from models.training.fit import FitSettings
 from models.training.histories import history
 from models.training.known import Filed, Held
 from models.training.recipes import NAMES, Columns, Trained, cook, recipe
+from models.training.settings import FitSettings
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 UNTIL, SINCE = START + timedelta(days=700), START + timedelta(days=550)

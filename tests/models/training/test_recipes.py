@@ -21,7 +21,6 @@ from models.model import Model
 from models.networks.inputs import Inputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
-from models.training.fit import FitSettings, Hooks
 from models.training.histories import history
 from models.training.recipes import NAMES, Columns, Material, Recipe, Trained, cook, recipe
 from models.training.recipes.catalogue import CATALOGUE
@@ -32,6 +31,7 @@ from models.training.recipes.low_rank import LowRank
 from models.training.recipes.pull import Pull
 from models.training.recipes.replay import Replay
 from models.training.recipes.shrink_perturb import ShrinkPerturb
+from models.training.settings import FitSettings, Hooks
 
 COLUMNS = Columns("late", ("distance",), ("carrier",))
 SETTINGS = FitSettings(epochs=1, batch_size=64, accelerator="cpu")

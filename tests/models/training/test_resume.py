@@ -20,8 +20,9 @@ from benchmarks.training.resume import CASES, Case, are_same, result, survive, t
 from models.data.batches import Batch, Labelled
 from models.networks.inputs import Encoded
 from models.training.checkpoints import EPOCH, PREFIX, STEP, Files, find
-from models.training.fit import FitSettings, Fitted, fit, seeded
+from models.training.fit import fit
 from models.training.objectives import objective
+from models.training.settings import FitSettings, Fitted, seeded
 
 BINARY = objective("binary")
 SETTINGS = FitSettings(epochs=4, batch_size=50, accelerator="cpu")
