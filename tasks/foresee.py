@@ -12,16 +12,17 @@ from models.data.snapshots import Snapshot
 from models.evaluation.budget import Ledger, ledger
 from models.evaluation.comparison import compare
 from models.evaluation.metrics.metric import Undefined
-from models.evaluation.power import Outlook, outlook
+from models.evaluation.power import Outlook, chance_to_hold, outlook
 from models.registry import history
 from models.registry.log import State
 from models.registry.versions import Version, VersionId
 from tasks.arms import arms_of
 from tasks.evaluate import Bench, set_up
-from tasks.require import anchor_of, anchor_scores, minima_of, primary_of, probe, slices_of, untestable
+from tasks.require import anchor_of, anchor_scores, metric_of, minima_of, primary_of, probe, slices_of, untestable
 from tasks.step import load_version, registry_of, step
 
 logger = logging.getLogger(__name__)
+LIKELY = 0.5  # a guardrail that an equal challenger holds less often than this is worth a word
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def foresee(project: Project, snapshot: Snapshot, champion: VersionId | None) ->
     except Undefined as reason:
         return Foresight(spent, None, f"The champion cannot be compared on this holdout: {reason}.")
     logger.info("%s %s", spent.sentence, _says(project, expected))
+    for sentence in narrow_guardrails(project, state, spent.next_level):
+        logger.warning(sentence)
     return Foresight(spent, expected, _too_weak(project, expected))
 
 
@@ -124,6 +127,23 @@ def _says(project: Project, expected: Outlook) -> str:
         f"On {expected.num_rows:,} rows a gain of {expected.smallest_gain:.4f} in "
         f"{primary_of(project, has_champion=True).label} would be shown four times out of five."
     )
+
+
+def narrow_guardrails(project: Project, state: State, level: float) -> list[str]:
+    """Guardrails that days like the last ones cannot show to hold, so that nearly every challenger is inconclusive."""
+    found = []
+    for ref in project.gate.guardrails:
+        if ref.margin is None:
+            continue
+        label = metric_of(ref, project.data.unit).label
+        chance = chance_to_hold(ref.margin, history.guardrail_errors(state, label), level)
+        if chance is not None and chance < LIKELY:
+            found.append(
+                f"{label} may get worse by {ref.margin:g}, and days like the last ones tell that too roughly: a "
+                f"challenger that is just as good would pass in {chance:.0%} of tests. Widen its margin in "
+                "gate.guardrails, or judge on more days by gate.holdout_days."
+            )
+    return found
 
 
 def _too_weak(project: Project, expected: Outlook) -> str | None:

@@ -37,6 +37,23 @@ class Outlook:
         return max(0, math.ceil(self.num_rows * (self.smallest_gain / gain) ** 2) - self.num_rows)
 
 
+def chance_to_hold(margin: float, errors: Sequence[float], level: float) -> float | None:
+    """How often a challenger that is just as good would be shown to be no worse than a margin; None: never tried.
+
+    Args:
+        margin: how much worse it may be.
+        errors: standard errors of the gain in earlier tests, oldest first; the median of the last ones stands for the
+            next.
+        level: of the test.
+
+    >>> round(chance_to_hold(0.0004, [0.0037], 0.05), 2), chance_to_hold(0.0004, [], 0.05)
+    (0.06, None)
+    """
+    if not errors or not (error := float(np.median(errors[-REMEMBERED:]))):
+        return None
+    return float(stats.norm.cdf(margin / error - stats.norm.isf(level)))
+
+
 def outlook(
     champion_error: float | None, num_rows: int, num_groups: int, level: float, ratios: Sequence[float]
 ) -> Outlook:

@@ -33,6 +33,16 @@ def ratios(state: State, metric: str) -> list[float]:
     return found
 
 
+def guardrail_errors(state: State, metric: str) -> list[float]:
+    """For each test that `metric` (its label) got no worse on all rows, the error of the gain, oldest first."""
+    tests = (test for entry in _judged(state) if entry.against for test in _judgement(entry)["tests"])
+    asked = ("non-inferiority", "all rows", metric)
+    errors = (
+        test.get("standard_error") for test in tests if tuple(map(test.get, ("kind", "scope", "metric"))) == asked
+    )
+    return [float(error) for error in errors if error is not None]
+
+
 def holdouts(state: State) -> list[str]:
     """Names of the sets of rows that each test was made on, oldest first."""
     return [str(entry.evidence["holdout"]) for entry in _judged(state) if entry.evidence.get("holdout")]

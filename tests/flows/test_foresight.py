@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from configs.schema import load
 from flows.retrain import retrain
+from models.registry.log import DecisionLog
+from models.registry.storage import Storage
+from models.registry.versions import VersionId
+from tasks.foresee import narrow_guardrails
 from tests import own_project
-from tests.flows.commands import Shell
+from tests.flows.commands import REPOSITORY, Shell
 from tests.flows.conftest import Own, day
 
 pytestmark = pytest.mark.slow
@@ -64,3 +70,33 @@ def test_a_level_that_no_test_can_reach_with_so_few_groups_is_told_before_a_trai
     entry = retrain(own.having("gate.alpha=0.00001", "gate.plausible_gain=null"), as_of=day("2025-05-25"))
     assert entry.kind == "declined"
     assert "with 14 groups no test can reach level 1e-05; a longer gate.holdout_days" in entry.reason
+
+
+def test_a_guardrail_that_days_like_the_last_ones_cannot_show_to_hold_is_named(tmp_path: Path) -> None:
+    log = DecisionLog(Storage(tmp_path), "flights")
+    for place, error in enumerate((0.9, 0.003, 0.003)):
+        tests = [
+            {"metric": name, "kind": kind, "scope": "all rows", "standard_error": size}
+            for name, kind, size in (
+                ("log loss (nats)", "superiority", 0.02),
+                ("AUC", "non-inferiority", 0.005),
+                ("squared calibration error", "non-inferiority", error),
+            )
+        ]
+        log.append(
+            "promoted",
+            "Because.",
+            attempt=f"attempt {place}",
+            version=VersionId(f"v{place}"),
+            against=log.read().champion,
+            as_of=day("2025-03-01"),
+            now=day("2025-03-01"),
+            evidence={"judgement": {"tests": tests}},
+        )
+    flights = REPOSITORY / "configs" / "flights.yaml"
+    project, state = load(flights), log.read()
+    assert narrow_guardrails(project, state, level=0.1) == []
+    narrow = load(flights, ("gate.guardrails=[{metric: squared_calibration_error, margin: 0.0004}]",))
+    (sentence,) = narrow_guardrails(narrow, state, level=0.05)
+    assert "squared calibration error may get worse by 0.0004" in sentence
+    assert "would pass in 7% of tests" in sentence and "gate.guardrails" in sentence

@@ -157,3 +157,20 @@ def test_a_test_without_a_ledger_has_spent_the_level_at_which_it_was_made(log: D
     old = {"judgement": {"tests": [made() | {"level": 0.03}, made(AUC) | {"level": 0.03}]}}
     state = write(log, ("promoted", "v1", old), ("rejected", "v2", old), ("promoted", "v3", old))
     assert history.tested(state) == [Tested(0.03, False), Tested(0.03, True)]
+
+
+def test_the_errors_of_a_guardrail_are_those_of_all_rows_against_a_champion(log: DecisionLog) -> None:
+    guardrail = {"kind": "non-inferiority", "scope": "all rows"}
+    state = write(
+        log,
+        ("promoted", "v1", judged(made(), made(AUC, 0.5) | guardrail)),  # nobody was champion
+        (
+            "rejected",
+            "v2",
+            judged(made(), made(AUC, 0.02) | guardrail, made(AUC, 0.9) | guardrail | {"scope": "origin=JFK"}),
+        ),
+        ("inconclusive", "v3", judged(made(), made(AUC, None) | guardrail, made(LOG_LOSS, 0.3) | guardrail)),
+        ("inconclusive", "v4", judged(made(), made(AUC, 0.04) | guardrail, made(AUC, 0.7))),
+    )
+    assert history.guardrail_errors(state, AUC) == [0.02, 0.04]
+    assert history.guardrail_errors(state, LOG_LOSS) == [0.3]
