@@ -105,6 +105,7 @@ def test_nothing_fails_when_wandb_raises_and_it_is_said_once(
     def refuse(**_: Any) -> None:
         raise OSError("no space left on device")
 
+    monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setattr(track, "_sink", track._Sink())
     monkeypatch.setattr(wandb, "init", refuse)
     own.add_rows(own_project.later_customers())
