@@ -75,10 +75,6 @@ class Served:
     def end(self, told: signal.Signals) -> str:
         """Tell it to end, as a terminal or systemd does, and return all that it has printed."""
         os.kill(self.process.pid, told)
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(timeout=END_SECONDS)
-        if self.process.poll() is None:  # seen once on a busy machine: the first was not heard, or not yet done with
-            os.kill(self.process.pid, told)
         assert self.process.wait(timeout=END_SECONDS) == 0, self.log.read_text()
         return self.log.read_text()
 
