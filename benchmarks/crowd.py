@@ -30,7 +30,7 @@ from benchmarks import small_project
 from benchmarks.parts import machine, write
 from benchmarks.site import OVER, Site
 from benchmarks.unattended import DATABASES, site_on
-from benchmarks.work import rounded
+from benchmarks.work import rounded, seconds_between
 from models.monitoring.watches import Watches
 from models.registry.registry import Registry
 
@@ -122,18 +122,19 @@ def counted(
         for minute in minutes
         if Watches(Registry.open(site.folder / ".perennial", name).storage, name).find(minute)
     }
-    late = [_seconds(each["expected_start_time"], each["start_time"]) for each in runs if each["start_time"]]
+    late = [seconds_between(each["expected_start_time"], each["start_time"]) for each in runs if each["start_time"]]
     return {
         "missed": len(expected - good),
         "doubled": sum(number - 1 for number in due.values()),
         "without_a_record": len(good - kept),
         "states": dict(Counter(each["state_type"] for each in runs)),
-        "late_seconds": {
+        "late_seconds": {  # none where the server has stopped and nothing has begun
             "median": float(np.median(late)),
             "p95": float(np.quantile(late, 0.95)),
             "most": max(late),
-            "of_the_first_minute": float(np.median(late[: len(ids)])),
-        },
+        }
+        if late
+        else None,
     }
 
 
@@ -195,10 +196,6 @@ def _busy_seconds() -> float:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 if __name__ == "__main__":

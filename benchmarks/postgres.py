@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 DEBIAN = Path("/usr/lib/postgresql")
 USER = "postgres"  # the server refuses to run as root
@@ -58,10 +59,10 @@ def _user() -> str:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    as_user = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
+    as_user: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
     # Into a file and not a pipe, which the server would inherit and hold open.
     with (folder / "output").open("a+") as output:
-        done = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **as_user)  # type: ignore[call-overload]
+        done = subprocess.run(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **as_user)
         if done.returncode:
             output.seek(0)
             raise RuntimeError(f"{' '.join(command)} failed:\n{output.read()}")

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 from benchmarks import postgres, small_project
 from benchmarks.parts import machine, write
 from benchmarks.site import OVER, Site
-from benchmarks.work import rounded
+from benchmarks.work import rounded, seconds_between
 from configs import events
 from models.registry.registry import Registry
 
@@ -105,9 +105,9 @@ def told(site: Site) -> dict[str, Any]:
         "decision": entry.kind,
         "trigger": entry.evidence["trigger"],
         "champions": [first, champion],
-        "seconds_to_run": _seconds(event["occurred"], started["created"]),
-        "seconds_to_first_line": _seconds(event["occurred"], started["start_time"]),
-        "seconds_to_champion": _seconds(event["occurred"], entry.recorded_at),
+        "seconds_to_run": seconds_between(event["occurred"], started["created"]),
+        "seconds_to_first_line": seconds_between(event["occurred"], started["start_time"]),
+        "seconds_to_champion": seconds_between(event["occurred"], entry.recorded_at),
     }
 
 
@@ -135,7 +135,8 @@ def _wanted(site: Site) -> dict[str, Any] | None:
 def _begun(site: Site, deployment: str) -> dict[str, Any] | None:
     """The run of retrain that an automation has made, once its first line was reached."""
     runs = site.ask("flow_runs/filter", deployments={"id": {"any_": [deployment]}})
-    return next((run for run in runs if run["start_time"] and "trigger" in run["parameters"]), None)
+    asked = [run for run in runs if not run["auto_scheduled"] and "trigger" in run["parameters"]]
+    return next((run for run in asked if run["start_time"]), None)
 
 
 def _other_than(registry: Registry, champion: str) -> str | None:
@@ -150,10 +151,6 @@ def _soon(question: Callable[[], Found | None], otherwise: str) -> Found:
             return answer
         time.sleep(0.2)
     raise TimeoutError(f"{otherwise} in {STEP_SECONDS:g} s")
-
-
-def _seconds(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,6 +50,15 @@ def cut(count: int) -> list[int]:
     """
     number = math.ceil(count / PIECE)
     return [(count * (place + 1)) // number - (count * place) // number for place in range(number)]
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """From one ISO moment to another.
+
+    >>> seconds_between("2025-01-01T00:00:00Z", "2025-01-01T00:01:30Z")
+    90.0
+    """
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def generator(*key: Any) -> np.random.Generator:

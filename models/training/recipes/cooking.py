@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,9 +19,7 @@ from models.training.growth import Build
 from models.training.recipes.catalogue import Recipe
 from models.training.recipes.ingredient import Rate, Stock
 from models.training.recipes.streamed import StreamedWindow
-from models.training.settings import FitSettings, Fitted, Hooks, Penalty, seeded
-
-OnEpoch = Callable[[dict[str, float]], None]
+from models.training.settings import FitSettings, Fitted, Hooks, OnEpoch, Penalty, seeded
 
 
 @dataclass(frozen=True)
