@@ -39,10 +39,15 @@ VERDICT_COLOURS: dict[Verdict, str] = {
     "serving_fault": "magenta",
 }
 
+# The embedded server phones nobody, and keeps to itself what it tries again: its SQLite has one writer at a time, and
+# each batch that had to wait would be a screen of traceback. What fails for good, the command hears of and says itself.
+EMBEDDED_SERVER = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "CRITICAL"}
+
 
 def quieten() -> None:
     """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # the embedded server phones nobody
+    for name, value in EMBEDDED_SERVER.items():
+        os.environ.setdefault(name, value)
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_is_worth_a_line)
     for name in ("", "prefect"):

@@ -47,8 +47,12 @@ def _own_server() -> Iterator[str]:
     with log.open("w") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
-            # Without its own address the page of another port than the usual one stays blank.
-            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+            env=os.environ
+            | {
+                "PREFECT_SERVER_UI_API_URL": url,  # without it the page of another port than the usual one stays blank
+                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+                "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",  # the log is a file, and no terminal to be kept quiet
+            },
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for this command, which ends the server last

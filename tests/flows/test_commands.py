@@ -45,6 +45,20 @@ FLOWS = (
 Here = Callable[..., CompletedProcess[str]]
 MARKED = "see [/runbook/12] [red] :bug:"  # looks like the markup of rich, and is not
 
+# A table goes missing under the embedded server, which answers that it has failed and says so in its log.
+EMBEDDED_SERVER_FAILS = """\
+import sqlite3, sys
+from pathlib import Path
+import httpx
+from prefect.server.api.server import SubprocessASGIServer
+from flows.terminal import quieten
+quieten()
+with SubprocessASGIServer() as server:
+    with sqlite3.connect(Path(sys.argv[1]) / "prefect.db", timeout=60) as database:
+        database.execute("DROP TABLE saved_search")
+    print(httpx.post(f"{server.api_url}/saved_searches/filter", json={}, timeout=60).status_code)
+"""
+
 
 @pytest.mark.slow
 def test_flows_are_listed_in_one_line_of_at_most_80_columns_each(tmp_path: Path) -> None:
@@ -180,3 +194,15 @@ def test_the_list_of_flows_needs_neither_torch_nor_prefect(tmp_path: Path) -> No
         "import sys\nimport flows.__main__\nflows.__main__.main()\nassert not {'torch', 'prefect'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, script], env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("wanted", "tracebacks"), [({}, False), ({"PREFECT_SERVER_LOGGING_LEVEL": "WARNING"}, True)])
+def test_the_embedded_server_tells_the_terminal_what_went_wrong_in_it_only_where_it_is_asked(
+    tmp_path: Path, wanted: dict[str, str], tracebacks: bool
+) -> None:
+    environment = Shell(api="", home=tmp_path).environment(tmp_path, wanted)
+    command = [sys.executable, "-c", EMBEDDED_SERVER_FAILS, str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == "500"
+    assert ("Traceback" in done.stderr) == tracebacks, done.stderr
