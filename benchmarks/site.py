@@ -111,7 +111,7 @@ class Site:
 
     def forget(self, run: str) -> None:
         """Delete a run that nobody has begun."""
-        httpx.delete(f"{self.api}/flow_runs/{run}", timeout=30).raise_for_status()
+        self._answered("DELETE", f"flow_runs/{run}")
 
     def states(self) -> dict[str, str]:
         """The type of the state of every run, by id."""
@@ -123,10 +123,13 @@ class Site:
 
     def ask(self, path: str, **query: Any) -> Any:
         """What the server answers; it is asked again while it is away."""
+        return self._answered("POST", path, query).json()
+
+    def _answered(self, verb: str, path: str, query: Any = None) -> httpx.Response:
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
-                return httpx.post(f"{self.api}/{path}", json=query, timeout=30).raise_for_status().json()
+                return httpx.request(verb, f"{self.api}/{path}", json=query, timeout=30).raise_for_status()
             except (httpx.TransportError, httpx.HTTPStatusError) as error:
                 if time.monotonic() > deadline or getattr(getattr(error, "response", None), "status_code", 500) < 500:
                     raise

@@ -12,7 +12,7 @@ from configs.schema import Project
 from flows.command import Given, run
 from flows.deploy import FLOWS
 from tasks.deploying.own_server import server_at_hand
-from tasks.deploying.served import check_free, put_beside, run_until_told, served
+from tasks.deploying.served import check_free, hear, put_beside, run_until_told, served
 from tasks.deploying.server import connected
 
 
@@ -27,14 +27,18 @@ def serve(
             runner = Runner(name=project.name, limit=limit)
             with connected() as client:
                 check_free(client, project, FLOWS)
+                heard = hear()  # from here on there are schedules to pause
                 for deployment in served(project, given.path, FLOWS):
                     runner.add_deployment(deployment)
                 put_beside(client, project, FLOWS)
             page = url.removesuffix("/api")
             print(f"{project.name} is served; {page} shows its runs, and Ctrl-C ends it.", flush=True)
-            run_until_told(runner)
+            run_until_told(runner, heard)
     except KeyboardInterrupt:
-        pass
+        raise RuntimeError(
+            f"{project.name} was interrupted before all was in order: schedules may be left that nobody serves; "
+            "serve it again, and end it by one Ctrl-C"
+        ) from None
     print(f"{project.name} is no longer served; its schedules are paused.", flush=True)
 
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from concurrent.futures import Future
+from contextvars import copy_context
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.deployments.runner import RunnerDeployment
@@ -28,6 +33,9 @@ from tasks.deploying.wanted import (
     timezone_of,
 )
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+CALM_SECONDS = 30
+
 
 def served(project: Project, path: str, flows: Flows) -> list[RunnerDeployment]:
     """A deployment for each flow, with the schedules, limits and triggers that it has on a pool."""
@@ -50,28 +58,65 @@ def served(project: Project, path: str, flows: Flows) -> list[RunnerDeployment]:
     ]
 
 
-def run_until_told(runner: Runner) -> None:
-    """Run what is due until SIGINT or SIGTERM; then end the runs that are under way, and pause the schedules.
+def hear() -> SimpleQueue[None]:
+    """Take the next SIGINT or SIGTERM into a queue instead of being interrupted; the one after it interrupts."""
+    heard = SimpleQueue[None]()  # may be put into by a signal while it is waited for
 
-    `prefect.serve` leaves on SIGTERM its runs behind as Running, and schedules that nobody serves.
+    def take(*_: Any) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.default_int_handler)
+        heard.put(None)
+
+    for each in SIGNALS:
+        signal.signal(each, take)
+    return heard
+
+
+def run_until_told(runner: Runner, heard: SimpleQueue[None]) -> None:
+    """Run what is due until a signal is heard; then end the runs that are under way, and pause the schedules.
+
+    `prefect.serve` leaves on SIGTERM its runs behind as Running, and schedules that nobody serves. A server that does
+    not answer is waited for no longer than CALM_SECONDS.
+
+    Raises:
+        RuntimeError: when the server did not answer; the runs that were under way are ended all the same.
+        KeyboardInterrupt: at a second signal.
     """
-    asyncio.run(_run_until_told(runner))
+    loop, told, ended = asyncio.new_event_loop(), asyncio.Event(), Future[None]()
+    context = copy_context()  # which holds Prefect's settings
+
+    def serve() -> None:
+        try:
+            ended.set_result(context.run(loop.run_until_complete, _serve(runner, told)))
+        except BaseException as error:  # raised again where it is waited for
+            ended.set_exception(error)
+        heard.put(None)
+
+    # Outside the main thread the runner takes no signal for itself, and nothing of it can keep this process.
+    Thread(target=serve, daemon=True).start()
+    heard.get()
+    loop.call_soon_threadsafe(told.set)
+    ended.result()
 
 
-async def _run_until_told(runner: Runner) -> None:
-    serving = asyncio.create_task(runner.start())
-    while not runner.started and not serving.done():
-        await asyncio.sleep(0.05)  # it takes SIGTERM for itself first
-    ends: list[asyncio.Task[None]] = []  # a task that nobody holds may vanish
-
-    def end() -> None:
-        if runner.started:
-            ends.append(asyncio.create_task(runner.astop()))
-
-    for told in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(told, end)
+async def _serve(runner: Runner, told: asyncio.Event) -> None:
+    serving, waiting = asyncio.create_task(runner.start()), asyncio.create_task(told.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        async with asyncio.timeout(CALM_SECONDS):
+            while not runner.started and not serving.done():
+                await asyncio.sleep(0.05)  # only what has started can be stopped
+            if runner.started:
+                await runner.astop()
+            await asyncio.wait({serving})
+    except TimeoutError:
+        serving.cancel()  # on its way out it ends the processes of its runs, which takes no server
+        await asyncio.wait({serving}, timeout=CALM_SECONDS)
+        raise RuntimeError(
+            f"the Prefect server has not answered for {CALM_SECONDS} s: schedules may be left that nobody serves, and "
+            "runs that are over as Running; serve again and end it, and an automation marks such runs as Crashed"
+        ) from None
     await serving
-    await asyncio.gather(*ends)
 
 
 def put_beside(client: SyncPrefectClient, project: Project, flows: Flows) -> None:

@@ -7,13 +7,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import httpx
 import pytest
+from prefect.runner import Runner
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from configs.schema import load
 from flows.deploy import FLOWS
@@ -23,6 +29,8 @@ from flows.watch import watch
 from models.registry.log import Entry
 from models.registry.registry import Registry
 from tasks.deploying import own_server
+from tasks.deploying import served as deploying_served
+from tasks.deploying.served import run_until_told
 from tests import own_project
 from tests.flows.commands import Shell, eventually, nothing_left
 from tests.flows.conftest import day
@@ -79,6 +87,7 @@ class Served:
         return self.log.read_text()
 
     def kill(self) -> None:
+        """End it, its runs and its server, whatever state they are in."""
         for number in processes_with(self.mark):
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
@@ -120,9 +129,8 @@ def test_a_watch_starts_a_retrain_in_the_serving_process_which_sigterm_ends_with
     entry = eventually(lambda: len(each := decisions(folder)) == 2 and each[1], RUN_SECONDS)
     assert entry.evidence["trigger"] == found.wanted
     assert entry.as_of.startswith("2025-03-17")
-    deployments = {each["name"]: each for each in prefect_here.ask("deployments/filter") if NAME in each["tags"]}
-    assert {each["work_pool_name"] for each in deployments.values()} == {None}
-    assert {name for name, each in deployments.items() if each["schedules"]} == {
+    assert {each["work_pool_name"] for each in deployments(prefect_here)} == {None}
+    assert {each["name"] for each in deployments(prefect_here) if each["schedules"]} == {
         f"{flow}-{NAME}" for flow in ("score", "watch", "retrain")
     }
     names = [each["name"] for each in prefect_here.ask("automations/filter") if NAME in each["name"]]
@@ -134,8 +142,7 @@ def test_a_watch_starts_a_retrain_in_the_serving_process_which_sigterm_ends_with
     printed = served.end(signal.SIGTERM)
     assert printed.splitlines()[-1] == f"{NAME} is no longer served; its schedules are paused."
     assert "Traceback" not in printed
-    after = [each for each in prefect_here.ask("deployments/filter") if NAME in each["tags"]]
-    assert all(each["paused"] for each in after)
+    assert all(each["paused"] for each in deployments(prefect_here))
 
 
 def test_without_a_server_one_is_started_and_ctrl_c_ends_it_too(
@@ -151,6 +158,77 @@ def test_without_a_server_one_is_started_and_ctrl_c_ends_it_too(
     assert "<title>" in httpx.get(page, follow_redirects=True).text
     served.end(signal.SIGINT)
     assert processes_with(served.mark) == {}
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("_nothing_is_left")
+def test_who_is_told_to_end_while_still_beginning_pauses_its_schedules(
+    prefect_here: Shell, folder: Path, serving: list[Served], told: signal.Signals
+) -> None:
+    served = Served(prefect_here, folder)
+    serving.append(served)
+    eventually(lambda: deployments(prefect_here), SERVED_SECONDS)  # the first of them, and the runner has not begun
+    printed = served.end(told)
+    assert printed.splitlines()[-1] == f"{NAME} is no longer served; its schedules are paused."
+    assert "Traceback" not in printed
+    assert len(deployments(prefect_here)) == len(FLOWS)
+    assert all(each["paused"] for each in deployments(prefect_here))
+
+
+def deployments(shell: Shell) -> list[dict[str, Any]]:
+    return [each for each in shell.ask("deployments/filter") if NAME in each["tags"]]
+
+
+def test_a_second_signal_ends_at_once_what_waits_for_a_server_that_does_not_answer(
+    shell: Shell, folder: Path, serving: list[Served], tmp_path: Path
+) -> None:
+    served = Served(shell, folder, PREFECT_API_URL="", PREFECT_HOME=str(tmp_path / "prefect-home"))
+    serving.append(served)
+    served.page()
+    for number in servers_among(processes_with(served.mark)):
+        os.kill(number, signal.SIGSTOP)
+    served.process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert served.process.poll() is None
+    served.process.send_signal(signal.SIGINT)
+    assert served.process.wait(timeout=END_SECONDS) == 1
+    assert "was interrupted before all was in order" in served.log.read_text().splitlines()[-1]
+    assert processes_with(served.mark) == {}
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_without_end(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploying_served, "CALM_SECONDS", 3)
+    mark = f"PERENNIAL_TEST={uuid.uuid4()}"
+    monkeypatch.setenv(*mark.split("="))
+    with (
+        temporary_settings({PREFECT_HOME: tmp_path / "prefect-home"}),
+        own_server._own_server() as url,
+        temporary_settings({PREFECT_API_URL: url}),
+    ):
+        runner = Runner(name=NAME)
+        for deployment in deploying_served.served(load(f"{NAME}.yaml"), f"{NAME}.yaml", FLOWS):
+            runner.add_deployment(deployment)
+        heard = SimpleQueue[None]()
+
+        def stop_the_server_and_end() -> None:
+            eventually(lambda: runner.started, SERVED_SECONDS)
+            for number in servers_among(processes_with(mark)):
+                os.kill(number, signal.SIGSTOP)
+            heard.put(None)
+
+        stopper = threading.Thread(target=stop_the_server_and_end)
+        stopper.start()
+        with pytest.raises(RuntimeError, match="the Prefect server has not answered for 3 s"):
+            run_until_told(runner, heard)
+        stopper.join()
+
+
+def servers_among(processes: dict[int, str]) -> list[int]:
+    found = [number for number, command in processes.items() if "prefect server start" in command]
+    assert found, processes
+    return found
 
 
 def processes_with(variable: str) -> dict[int, str]:
