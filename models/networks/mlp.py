@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.networks.dropout import Dropout
 from models.networks.inputs import TableInputs, spread
 from models.networks.numbers import piecewise_linear
 
@@ -30,7 +31,7 @@ class MLP(nn.Module):
         size = sum(sizes) + embedding * inputs.num_numbers
         layers: list[nn.Module] = []
         for _ in range(depth):
-            layers += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(size, width), nn.ReLU(), Dropout(dropout)]
             size = width
         self.layers = nn.Sequential(*layers, nn.Linear(size, inputs.num_outputs))
 
