@@ -58,14 +58,10 @@ class Size:
 
 
 QUICK = Size(64, stream_mib=16, times_larger=2, batch_size=1_024, rows_in_memory=300_000, num_repeats=1)
-FULL = Size(144, stream_mib=32, times_larger=10, batch_size=8_192, rows_in_memory=600_000, num_repeats=1)
-# Here freed memory has to go back at once: glibc keeps as much again, in an arena for every thread, and pyarrow's
-# mimalloc reserves 1 GiB.
-FRUGAL = {
-    "MALLOC_MMAP_THRESHOLD_": str(128 * 1024),
-    "MALLOC_ARENA_MAX": "2",  # one for the thread that reads and one for the others
-    "ARROW_DEFAULT_MEMORY_POOL": "system",
-}
+FULL = Size(256, stream_mib=32, times_larger=10, batch_size=8_192, rows_in_memory=600_000, num_repeats=1)
+# glibc keeps freed memory in an arena for every thread, and pyarrow's mimalloc reserves 1 GiB. No more is set: where
+# glibc has to give all back at once, each step has its activations mapped and zeroed anew, and takes twice as long.
+FRUGAL = {"MALLOC_ARENA_MAX": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 # The bound counts a whole stack for each thread, 8 MiB by default, of which hardly anything is used; torch starts as
 # many threads as there are cores, once for the training and once more for the thread that reads.
 STACK_KIB = 1_024
