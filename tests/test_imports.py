@@ -113,3 +113,18 @@ def test_importing_everything_below_the_tasks_loads_no_orchestrator_and_writes_n
     ]
     assert not loaded_by(", ".join(modules), tmp_path) & {"prefect", "wandb", "nannyml", "tasks", "flows"}
     assert not list(tmp_path.rglob("*"))
+
+
+def test_at_the_end_of_a_process_nobody_looks_for_garbage_in_what_was_imported(tmp_path: Path) -> None:
+    last = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects())))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", f"{last}; import flows.status"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    exempt, searched = map(int, done.stdout.split())
+    assert exempt > 100 * searched
