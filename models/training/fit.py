@@ -115,6 +115,7 @@ def _until_it_fits(job: _Job, on_epoch: OnEpoch) -> Fitted:
     """Try, with smaller batches and without compilation where that fails, from the last epoch that is on disk."""
     start = copy.deepcopy(job.network.state_dict())
     if found := _found(job):
+        say(f"{job.name}: was ended after {found.step:,} steps, and goes on from there")
         job = replace(job, settings=replace(job.settings, batch_size=found.batch_size), notes=found.notes)
     while True:
         job = replace(job, resumed=found.path if found else None)
