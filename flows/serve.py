@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Annotated, Any
 
@@ -11,9 +12,11 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from configs.schema import Project
 from flows.command import Given, run
 from flows.deploy import FLOWS
+from flows.terminal import EMBEDDED_SERVERS_LOGS
 from tasks.deploying.own_server import server_at_hand
-from tasks.deploying.served import check_free, hear, put_beside, run_until_told, served
+from tasks.deploying.served import check_free, put_beside, run_until_told, served
 from tasks.deploying.server import connected
+from tasks.deploying.signals import hear
 
 
 def serve(
@@ -22,24 +25,26 @@ def serve(
     """Serve a project without a pool or a worker."""
     given.refuse_overrides_outside("deploy")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also while the server starts
+    for name in EMBEDDED_SERVERS_LOGS:  # that of a server which is started here is a file
+        os.environ.pop(name, None)
+    left = "nothing was put on a server"
     try:
         with server_at_hand() as url, temporary_settings(_settings(project, url)):
             runner = Runner(name=project.name, limit=limit)
             with connected() as client:
                 check_free(client, project, FLOWS)
-                heard = hear()  # from here on there are schedules to pause
+                heard = hear()
+                left = "schedules may be left that nobody serves: serve it again, and end it by one Ctrl-C"
                 for deployment in served(project, given.path, FLOWS):
                     runner.add_deployment(deployment)
                 put_beside(client, project, FLOWS)
             page = url.removesuffix("/api")
             print(f"{project.name} is served; {page} shows its runs, and Ctrl-C ends it.", flush=True)
             run_until_told(runner, heard)
+            left = "its schedules are paused"
     except KeyboardInterrupt:
-        raise RuntimeError(
-            f"{project.name} was interrupted before all was in order: schedules may be left that nobody serves; "
-            "serve it again, and end it by one Ctrl-C"
-        ) from None
-    print(f"{project.name} is no longer served; its schedules are paused.", flush=True)
+        raise RuntimeError(f"{project.name} was interrupted; {left}") from None
+    print(f"{project.name} is no longer served; {left}.", flush=True)
 
 
 def _settings(project: Project, url: str) -> dict[Any, Any]:

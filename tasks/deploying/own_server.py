@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
+from tasks.deploying.signals import undisturbed
+
 HOST, USUAL_PORT = "127.0.0.1", 4200
 START_SECONDS, END_SECONDS = 120, 10
 
@@ -47,12 +49,8 @@ def _own_server() -> Iterator[str]:
     with log.open("w") as output:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
-            env=os.environ
-            | {
-                "PREFECT_SERVER_UI_API_URL": url,  # without it the page of another port than the usual one stays blank
-                "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-                "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",  # the log is a file, and no terminal to be kept quiet
-            },
+            # Without its own address the page of another port than the usual one stays blank.
+            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for this command, which ends the server last
@@ -61,7 +59,8 @@ def _own_server() -> Iterator[str]:
         _wait_for(url, server, log)
         yield url
     finally:
-        _end(server)
+        with undisturbed():
+            _end(server)
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
 
+import psutil
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger
@@ -23,6 +23,7 @@ from tasks.deploying.apply import apply
 from tasks.deploying.automations import automation_pieces, owner, retrain_trigger
 from tasks.deploying.found import find
 from tasks.deploying.plan import compare
+from tasks.deploying.signals import undisturbed
 from tasks.deploying.wanted import (
     BY_SCHEDULE,
     RETRAIN,
@@ -33,8 +34,7 @@ from tasks.deploying.wanted import (
     timezone_of,
 )
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-CALM_SECONDS = 30
+CALM_SECONDS, LAST_SECONDS = 60, 5
 
 
 def served(project: Project, path: str, flows: Flows) -> list[RunnerDeployment]:
@@ -58,28 +58,14 @@ def served(project: Project, path: str, flows: Flows) -> list[RunnerDeployment]:
     ]
 
 
-def hear() -> SimpleQueue[None]:
-    """Take the next SIGINT or SIGTERM into a queue instead of being interrupted; the one after it interrupts."""
-    heard = SimpleQueue[None]()  # may be put into by a signal while it is waited for
-
-    def take(*_: Any) -> None:
-        for each in SIGNALS:
-            signal.signal(each, signal.default_int_handler)
-        heard.put(None)
-
-    for each in SIGNALS:
-        signal.signal(each, take)
-    return heard
-
-
 def run_until_told(runner: Runner, heard: SimpleQueue[None]) -> None:
     """Run what is due until a signal is heard; then end the runs that are under way, and pause the schedules.
 
-    `prefect.serve` leaves on SIGTERM its runs behind as Running, and schedules that nobody serves. A server that does
-    not answer is waited for no longer than CALM_SECONDS.
+    `prefect.serve` leaves on SIGTERM its runs behind as Running, and schedules that nobody serves. What the server has
+    to be told is given up after CALM_SECONDS; the processes of the runs are ended however this ends.
 
     Raises:
-        RuntimeError: when the server did not answer; the runs that were under way are ended all the same.
+        RuntimeError: when it did not end in order: the server has gone, or did not answer.
         KeyboardInterrupt: at a second signal.
     """
     loop, told, ended = asyncio.new_event_loop(), asyncio.Event(), Future[None]()
@@ -92,16 +78,34 @@ def run_until_told(runner: Runner, heard: SimpleQueue[None]) -> None:
             ended.set_exception(error)
         heard.put(None)
 
-    # Outside the main thread the runner takes no signal for itself, and nothing of it can keep this process.
+    # Outside the main thread the runner takes no signal for itself; a daemon, should it wait for the server for good.
     Thread(target=serve, daemon=True).start()
-    heard.get()
-    loop.call_soon_threadsafe(told.set)
-    ended.result()
+    try:
+        heard.get()
+        loop.call_soon_threadsafe(told.set)
+        ended.result()
+    except Exception as error:
+        raise RuntimeError(
+            f"serving did not end in order ({type(error).__name__}: {error}): schedules may be left that nobody "
+            "serves, and runs as Running; serve again and end it by one Ctrl-C, and an automation marks such runs"
+        ) from error
+    finally:
+        with undisturbed():
+            _end_processes()
 
 
 async def _serve(runner: Runner, told: asyncio.Event) -> None:
     serving, waiting = asyncio.create_task(runner.start()), asyncio.create_task(told.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            await _stop(runner, serving)
+        await serving
+    finally:
+        waiting.cancel()
+
+
+async def _stop(runner: Runner, serving: asyncio.Task[None]) -> None:
     try:
         async with asyncio.timeout(CALM_SECONDS):
             while not runner.started and not serving.done():
@@ -110,13 +114,35 @@ async def _serve(runner: Runner, told: asyncio.Event) -> None:
                 await runner.astop()
             await asyncio.wait({serving})
     except TimeoutError:
-        serving.cancel()  # on its way out it ends the processes of its runs, which takes no server
-        await asyncio.wait({serving}, timeout=CALM_SECONDS)
-        raise RuntimeError(
-            f"the Prefect server has not answered for {CALM_SECONDS} s: schedules may be left that nobody serves, and "
-            "runs that are over as Running; serve again and end it, and an automation marks such runs as Crashed"
-        ) from None
-    await serving
+        raise TimeoutError(f"not all was done within {CALM_SECONDS} s; does the Prefect server answer?") from None
+    finally:
+        serving.cancel()
+        await asyncio.wait({serving}, timeout=LAST_SECONDS)
+
+
+def _end_processes() -> None:
+    """End what is left of the processes of runs: the runner asks the server before it ends one."""
+    left = [each for child in psutil.Process().children() if _is_run(child) for each in _family(child)]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(left, timeout=LAST_SECONDS)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _is_run(process: psutil.Process) -> bool:
+    try:
+        return "PREFECT__FLOW_RUN_ID" in process.environ()
+    except psutil.Error:
+        return False
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def put_beside(client: SyncPrefectClient, project: Project, flows: Flows) -> None:
