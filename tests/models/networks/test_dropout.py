@@ -65,7 +65,7 @@ def test_nothing_is_dropped_without_training_or_with_a_share_of_zero() -> None:
     assert Dropout(0.0)(units) is units
 
 
-@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("p", [-0.1, 1.0, 0.999999, float("nan")])
 def test_a_share_that_is_none_is_refused(p: float) -> None:
     with pytest.raises(ValueError, match="is no share of units to drop"):
         Dropout(p)
