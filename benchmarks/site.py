@@ -110,8 +110,12 @@ class Site:
         return {found["name"]: found["id"] for found in self.ask("deployments/filter")}
 
     def forget(self, run: str) -> None:
-        """Delete a run that nobody has begun."""
-        self._answered("DELETE", f"flow_runs/{run}")
+        """Delete a run that nobody has begun, or that was deleted by a request whose answer was lost."""
+        try:
+            self._answered("DELETE", f"flow_runs/{run}")
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
 
     def states(self) -> dict[str, str]:
         """The type of the state of every run, by id."""
