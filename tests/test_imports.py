@@ -76,8 +76,8 @@ def test_models_take_plain_arguments_and_no_config_objects() -> None:
     assert not knowing
 
 
-def loaded_by(module: str, cwd: Path) -> set[str]:
-    code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+def printed_by(code: str, cwd: Path) -> list[str]:
+    """The words that a new interpreter prints."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=cwd,
@@ -88,7 +88,11 @@ def loaded_by(module: str, cwd: Path) -> set[str]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return done.stdout.split()
+
+
+def loaded_by(module: str, cwd: Path) -> set[str]:
+    return set(printed_by(f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))", cwd))
 
 
 def test_the_training_benchmark_needs_none_of_the_heavy_libraries(tmp_path: Path) -> None:
@@ -117,14 +121,5 @@ def test_importing_everything_below_the_tasks_loads_no_orchestrator_and_writes_n
 
 def test_at_the_end_of_a_process_nobody_looks_for_garbage_in_what_was_imported(tmp_path: Path) -> None:
     last = "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count(), len(gc.get_objects())))"
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", f"{last}; import flows.status"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    exempt, searched = map(int, done.stdout.split())
+    exempt, searched = map(int, printed_by(f"{last}; import flows.status", tmp_path))
     assert exempt > 100 * searched
