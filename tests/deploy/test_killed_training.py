@@ -14,8 +14,7 @@ import pytest
 
 from benchmarks import small_project
 from models.registry.registry import Registry
-from tests.flows.commands import REPOSITORY, Shell, eventually, nothing_left
-from tests.flows.test_serve import processes_with
+from tests.flows.commands import REPOSITORY, Shell, eventually, nothing_left, processes_with
 
 pytestmark = pytest.mark.slow
 

@@ -122,3 +122,15 @@ def files(folder: Path) -> dict[str, bytes]:
     """Every file below a folder by its path, without what W&B keeps there."""
     found = (path for path in folder.rglob("*") if path.is_file() and "wandb" not in path.parts)
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def processes_with(variable: str) -> dict[int, str]:
+    """Numbers and commands of the running processes that have a variable in their environment."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found[int(path.parent.name)] = (path.parent / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found

@@ -32,7 +32,7 @@ from tasks.deploying import own_server
 from tasks.deploying import served as deploying_served
 from tasks.deploying.served import run_until_told
 from tests import own_project
-from tests.flows.commands import Shell, answered, eventually, nothing_left
+from tests.flows.commands import Shell, answered, eventually, nothing_left, processes_with
 from tests.flows.conftest import day
 
 pytestmark = pytest.mark.slow
@@ -247,18 +247,6 @@ def runs_among(processes: dict[int, str]) -> list[int]:
 def servers_among(processes: dict[int, str]) -> list[int]:
     found = [number for number, command in processes.items() if "prefect server start" in command]
     assert found, processes
-    return found
-
-
-def processes_with(variable: str) -> dict[int, str]:
-    """Numbers and commands of the running processes that have a variable in their environment."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if variable.encode() in path.read_bytes().split(b"\0"):
-                found[int(path.parent.name)] = (path.parent / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue
     return found
 
 
