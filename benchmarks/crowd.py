@@ -141,11 +141,13 @@ def counted(
 def prepare(paths: list[str]) -> None:
     """A champion and scored rows for each project, in this process."""
     from configs.schema import load
+    from flows import embedded
     from flows.retrain import retrain
     from flows.score import score
     from flows.terminal import quieten
 
     quieten()
+    embedded.wait()
     now = datetime.now(UTC)
     for path in paths:
         project = load(path)

@@ -50,10 +50,12 @@ def main() -> None:
 
 
 def _replay(config: str, overrides: tuple[str, ...], seed: int, storage: Path) -> dict[str, Any]:
-    from flows.replay import replay  # after PREFECT_HOME is set: Prefect reads it once
+    from flows import embedded  # after PREFECT_HOME is set: Prefect reads it once
+    from flows.replay import replay
     from flows.terminal import quieten
 
     quieten()
+    embedded.wait()
     started = time.monotonic()
     year = replay(load(config, (*overrides, f"training.seed={seed}", f"storage={storage}")))
     run = {

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect import tags
+from prefect import Flow, tags
 from rich.console import Console
 
 from configs.schema import load
+from flows import embedded
 from flows.terminal import quieten, show
 
 USERS_MISTAKE, WORLDS_FAULT = 2, 1
@@ -52,6 +53,8 @@ def run(function: Callable[..., Any]) -> None:
     quieten()
     try:
         project = load(path, overrides)
+        if isinstance(function, Flow):
+            embedded.wait()
         with tags("perennial", project.name):
             result = function(
                 project, **{name: _plain(value) for name, value in arguments.items() if value is not None}

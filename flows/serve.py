@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import Annotated, Any
 
@@ -12,7 +11,6 @@ from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
 from configs.schema import Project
 from flows.command import Given, run
 from flows.deploy import FLOWS
-from flows.terminal import EMBEDDED_SERVERS_LOGS
 from tasks.deploying.own_server import server_at_hand
 from tasks.deploying.served import check_free, put_beside, run_until_told, served
 from tasks.deploying.server import connected
@@ -25,8 +23,6 @@ def serve(
     """Serve a project without a pool or a worker."""
     given.refuse_overrides_outside("deploy")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, also while the server starts
-    for name in EMBEDDED_SERVERS_LOGS:  # that of a server which is started here is a file
-        os.environ.pop(name, None)
     left = "nothing was put on a server"
     try:
         with server_at_hand() as url, temporary_settings(_settings(project, url)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from functools import singledispatch
 from typing import Any
 
@@ -38,17 +37,10 @@ VERDICT_COLOURS: dict[Verdict, str] = {
     "broken_feed": "magenta",
     "serving_fault": "magenta",
 }
-EMBEDDED_SERVERS_LOGS = ("PREFECT_LOGGING_LOGGERS_PREFECT_SERVER_LEVEL", "PREFECT_LOGGING_ROOT_LEVEL")
 
 
 def quieten() -> None:
     """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")  # the embedded server phones nobody
-    # Its SQLite has one writer at a time, and each batch of events that had to wait, and is tried again, would be a
-    # screen of traceback. That it cannot start, or has answered a request by an error, is in uvicorn's log.
-    if "PREFECT_SERVER_LOGGING_LEVEL" not in os.environ:
-        for name in EMBEDDED_SERVERS_LOGS:
-            os.environ.setdefault(name, "CRITICAL")
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_is_worth_a_line)
     for name in ("", "prefect"):

@@ -60,16 +60,16 @@ def _own_server() -> Iterator[str]:
         yield url
     finally:
         with undisturbed():
-            _end(server)
+            end(server)
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """The whole group, because a server that is interrupted can leave its uvicorn behind."""
+def end(server: subprocess.Popen[bytes], seconds: float = END_SECONDS) -> None:
+    """End its whole group, because a server that is interrupted can leave its uvicorn behind."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(server.pid, sent)
         with suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=END_SECONDS)
+            server.wait(timeout=seconds)
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:

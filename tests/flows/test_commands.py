@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,26 +44,6 @@ FLOWS = (
 )
 Here = Callable[..., CompletedProcess[str]]
 MARKED = "see [/runbook/12] [red] :bug:"  # looks like the markup of rich, and is not
-
-# A table goes missing under the embedded server, which tries to write an event again and again.
-EMBEDDED_SERVER_TRIES_AGAIN = """\
-import sqlite3, sys, time
-from pathlib import Path
-import httpx
-from prefect.server.api.server import SubprocessASGIServer
-from flows.terminal import quieten
-quieten()
-event = {"id": sys.argv[2], "occurred": "2026-01-01T00:00:00Z", "event": "seen"}
-event |= {"resource": {"prefect.resource.id": "a"}}
-with SubprocessASGIServer() as server:
-    with sqlite3.connect(Path(sys.argv[1]) / "prefect.db", timeout=60) as database:
-        database.execute("DROP TABLE events")
-    httpx.post(f"{server.api_url}/events", json=[event], timeout=60).raise_for_status()
-    begun = time.monotonic()
-    while time.monotonic() < begun + float(sys.argv[3]) and "Traceback" not in Path("stderr").read_text():
-        time.sleep(0.1)
-    print(time.monotonic() - begun)
-"""
 
 
 @pytest.mark.slow
@@ -201,27 +180,3 @@ def test_the_list_of_flows_needs_neither_torch_nor_prefect(tmp_path: Path) -> No
         "import sys\nimport flows.__main__\nflows.__main__.main()\nassert not {'torch', 'prefect'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, script], env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True)
-
-
-@pytest.mark.slow
-def test_the_embedded_server_tells_the_terminal_what_it_tries_again_only_where_it_is_asked(tmp_path: Path) -> None:
-    def told(name: str, seconds: float, **environment: str) -> tuple[str, float]:
-        """What the terminal was told until there was a traceback, or for so long, and how long that was."""
-        home = tmp_path / name
-        home.mkdir()
-        with (home / "stderr").open("w") as stderr:
-            done = subprocess.run(
-                [sys.executable, "-c", EMBEDDED_SERVER_TRIES_AGAIN, str(home), str(uuid.uuid4()), str(seconds)],
-                cwd=home,
-                env=Shell(api="", home=home).environment(home, environment),
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                check=True,
-            )
-        return (home / "stderr").read_text(), float(done.stdout.split()[-1])
-
-    asked, seconds = told("asked", 120, PREFECT_SERVER_LOGGING_LEVEL="WARNING")
-    assert "Traceback" in asked
-    usual, _ = told("usual", 3 + 2 * seconds)
-    assert "Traceback" not in usual
