@@ -26,7 +26,8 @@ from scipy import signal, special
 from benchmarks.work import error_of, generator, share, spread_out
 from models.evaluation.metrics.proper import log_loss
 from models.evaluation.metrics.ranking import auc
-from models.monitoring.alarms import Direction, detect
+from models.monitoring.alarms import detect
+from models.monitoring.change import Direction
 from models.monitoring.nannyml_boundary import nannyml, numpy_seeded
 
 ALPHA = 0.05
