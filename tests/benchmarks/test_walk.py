@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.training.walk import QUICK, Road, Walker, summary
+from benchmarks.training.gains import summary
+from benchmarks.training.walk import CANDIDATES, CHOICES, QUICK, Road, Walker
 from models.training.histories import history
 
 TINY = replace(QUICK, num_rows=1_500, num_periods=3, epochs=2, width=8)
@@ -32,7 +33,7 @@ FOUND = {
 
 
 def test_the_share_of_the_gain_leaves_out_streams_on_which_scratch_gains_nothing() -> None:
-    found = summary(FOUND)
+    found = summary(FOUND, CANDIDATES, tuple(CHOICES))
     assert found["left_out_of_gain"] == ["still"]
     assert found["finetune_gain"] == found["finetune_gain_worst"] == pytest.approx(0.9)
     assert found["table"]["scratch"]["gain"] == 1
@@ -41,14 +42,14 @@ def test_the_share_of_the_gain_leaves_out_streams_on_which_scratch_gains_nothing
 
 
 def test_the_cost_is_a_share_of_the_passes_of_scratch_on_every_stream() -> None:
-    found = summary(FOUND)
+    found = summary(FOUND, CANDIDATES, tuple(CHOICES))
     assert found["finetune_cost"] == pytest.approx(0.2)
     assert found["finetune_cost_of_stopped"] == pytest.approx((1 / 6 + 1 / 2) / 2)
     assert found["finetune_cost_of_last"] == pytest.approx((1 / 4 + 3 / 4) / 2)
 
 
 def test_the_regret_of_the_choice_is_against_the_best_candidate_of_each_stream() -> None:
-    found = summary(FOUND)
+    found = summary(FOUND, CANDIDATES, tuple(CHOICES))
     assert found["regret_by_stream"] == {"choice": {"moving": pytest.approx(0.02), "still": pytest.approx(0.0)}}
     assert found["choice_regret"] == pytest.approx(0.02)
 
