@@ -46,6 +46,7 @@ def retrain_trigger(project: Project) -> dict[str, Any]:
     """
     return {
         "name": retrain_name(project.name),
+        "description": f"The watch of {project.name} wants a retrain: its reason and moment are the run's parameters.",
         "type": "event",
         "match": {"prefect.resource.id": events.resource_of(project.name)},
         "expect": [events.RETRAIN_WANTED],
@@ -138,9 +139,9 @@ def longest_pause(flow: str, cron: str, timezone: str) -> timedelta:
 
 def _retrain(project: Project, deployment: str) -> dict[str, Any]:
     trigger = retrain_trigger(project)
-    name, parameters = trigger.pop("name"), trigger.pop("parameters")
+    said, parameters = {key: trigger.pop(key) for key in ("name", "description")}, trigger.pop("parameters")
     return {
-        "name": name,
+        **said,
         "trigger": trigger,
         "actions": [
             {
