@@ -161,7 +161,7 @@ class Site:
             with suppress(OSError):
                 pairs = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
                 environment = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-                if environment.get(MARK) == str(self.folder):
+                if str(self.folder) in (environment.get(MARK), environment.get("XDG_RUNTIME_DIR")):
                     yield int(entry.name), environment
 
     def _has_ended(self, process: subprocess.Popen[bytes]) -> bool:
@@ -206,6 +206,7 @@ class Site:
             | query
             | {
                 MARK: str(self.folder),
+                "XDG_RUNTIME_DIR": str(self.folder),  # where warm processes are asked for: they end with the site
                 "PYTHONPATH": str(REPOSITORY),
                 "PERENNIAL_HOME": str(self.folder),
                 "PREFECT_HOME": str(self.folder / "prefect"),
