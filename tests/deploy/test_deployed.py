@@ -16,7 +16,7 @@ import pytest
 from models.registry.log import Entry
 from models.registry.registry import Registry
 from tests import own_project
-from tests.flows.commands import REPOSITORY, Shell, eventually, nothing_left
+from tests.flows.commands import REPOSITORY, Shell, eventually, nothing_left, processes_with
 
 pytestmark = pytest.mark.slow
 
@@ -213,3 +213,37 @@ def test_a_promotion_that_needs_a_person_holds_no_process_and_goes_on_with_the_f
     approved = log.read().entries[-1]
     assert (approved.kind, approved.version, log.read().champion) == ("approved", waiting.version, waiting.version)
     assert (approved.evidence["by"], approved.evidence["said"]) == ("Ada", "it was late")
+
+
+def test_a_run_of_a_worker_may_begin_in_a_warm_process_and_ends_with_its_command(
+    shell: Shell, folder: Path, deployed: dict[str, dict[str, Any]], promotion: dict[str, Any], tmp_path: Path
+) -> None:
+    folder_of_sockets = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    variables = {"command": f"{sys.executable} -m tasks.warm prefect.engine", "env": folder_of_sockets}
+    path = f"deployments/{deployed['retrain-churn']['id']}/create_flow_run"
+
+    def begin(as_of: str) -> dict[str, Any]:
+        run: dict[str, Any] = shell.ask(path, parameters={"as_of": as_of}, job_variables=variables)
+        return run
+
+    def forked() -> dict[int, str]:
+        found = processes_with(f"XDG_RUNTIME_DIR={tmp_path}")
+        return {pid: command for pid, command in found.items() if "tasks.warm.parent" in command}
+
+    try:
+        first = begin("2025-04-20")
+        assert finished(shell, first)["state"]["name"] == "Completed"
+        assert any(entry.as_of.startswith("2025-04-20") for entry in decisions(folder))
+        logs = {"flow_run_id": {"any_": [first["id"]]}}
+        names = eventually(lambda: {line["name"] for line in shell.ask("logs/filter", logs=logs)}, EVENT_SECONDS)
+        assert any(name.startswith("tasks.") for name in names)
+        assert len(forked()) == 1
+        second = begin("2025-04-24")
+        command = eventually(lambda: list(processes_with(f"PREFECT__FLOW_RUN_ID={second['id']}")), RUN_SECONDS)
+        eventually(lambda: len(forked()) == 2, RUN_SECONDS)
+        os.kill(command[0], signal.SIGKILL)
+        eventually(lambda: len(forked()) == 1, EVENT_SECONDS)
+        assert finished(shell, second)["state"]["type"] == "CRASHED"
+    finally:
+        for pid in forked():
+            os.kill(pid, signal.SIGTERM)

@@ -62,7 +62,7 @@ def test_the_table_of_the_yaml_names_every_key_and_no_other() -> None:
 
 
 def test_the_yaml_of_the_page_is_a_block_that_its_pools_know() -> None:
-    (text,) = (text for kind, text in BLOCKS if kind == "yaml")
+    text, _ = (text for kind, text in BLOCKS if kind == "yaml")
     deploy = Deploy.model_validate(yaml.safe_load(text)["deploy"])
     for pool in (deploy.cpu, deploy.gpu):
         assert pool.type == "kubernetes"
@@ -70,6 +70,17 @@ def test_the_yaml_of_the_page_is_a_block_that_its_pools_know() -> None:
     claims = {each["metadata"]["name"] for each in objects() if each["kind"] == "PersistentVolumeClaim"}
     (claim,) = (each for each in deploy.gpu.job_variables["volumes"] if "persistentVolumeClaim" in each)
     assert claim["persistentVolumeClaim"]["claimName"] in claims
+
+
+def test_the_command_of_warm_runs_is_one_that_a_process_pool_knows_and_that_is_there() -> None:
+    _, text = (text for kind, text in BLOCKS if kind == "yaml")
+    deploy = Deploy.model_validate(yaml.safe_load(text)["deploy"])
+    variables = job_variables(deploy, deploy.cpu)
+    check_job_variables("deploy", deploy.cpu, variables, template("process"))
+    python, *command = shlex.split(variables["command"])
+    assert python == "/opt/perennial/.venv/bin/python"
+    assert command == ["-m", "tasks.warm", "prefect.engine"]
+    assert variables["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"], "what is said by default stays"
 
 
 @pytest.mark.slow
