@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import infer_dtype
 
 from models.data.source import Source
 from models.evaluation.metrics.metric import Task
@@ -217,7 +218,10 @@ def _other(values: pd.Series) -> pd.Series:
 
 def _category(values: pd.Series) -> pd.Series:
     """Text or None."""
-    return values.astype("object").where(values.notna(), None).map(_text, na_action="ignore")
+    found = values.astype("object").where(values.notna(), None)
+    if infer_dtype(found, skipna=True) == "string":  # which has nothing to be made into text
+        return found
+    return found.map(_text, na_action="ignore")
 
 
 def _text(value: object) -> str:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Literal, get_args
 
@@ -72,7 +73,7 @@ class Entry:
         """Canonical JSON of the entry and its digest: the same entry always gives the same bytes."""
         return _json(self._content() | {"sha256": self.digest})
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the entry, which its own file carries, so that the last one is held too, and the next one."""
         return hashlib.sha256(_json(self._content())).hexdigest()

@@ -222,6 +222,11 @@ def test_a_category_coded_in_integers_reads_the_same_with_and_without_gaps() -> 
     assert read_table(table().assign(carrier=[1.5, 2.0] * 20))["carrier"].tolist() == ["1.5", "2"] * 20
 
 
+def test_a_category_of_texts_and_others_is_text_throughout() -> None:
+    mixed = np.array(["UA", 1, True, 2.0, None] * 8, dtype=object)
+    assert read_table(table().assign(carrier=mixed))["carrier"].tolist() == ["UA", "1", "True", "2", None] * 8
+
+
 def test_infinities_are_missing_and_nullable_numbers_are_numbers() -> None:
     frame = read_table(table().assign(distance=[np.inf, -np.inf, np.nan, 1.0] * 10))
     assert frame["distance"].isna().tolist() == [True, True, True, False] * 10
