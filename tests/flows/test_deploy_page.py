@@ -52,7 +52,10 @@ def test_every_block_is_of_a_kind_that_is_checked_and_every_link_leads_somewhere
         "python",
         "yaml",
     }
-    assert all((REPOSITORY / "docs" / path).exists() for path in re.findall(r"\]\(([^)]+)\)", PAGE))
+    links = re.findall(r"\]\(([^)]+)\)", PAGE)
+    assert all((REPOSITORY / "docs" / link).exists() for link in links if not link.startswith("#"))
+    headings = {re.sub(r"\W+", "-", each.lower()) for each in re.findall(r"^## (.*)", PAGE, re.MULTILINE)}
+    assert {link[1:] for link in links if link.startswith("#")} <= headings
 
 
 def test_the_table_of_the_yaml_names_every_key_and_no_other() -> None:
