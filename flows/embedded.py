@@ -35,10 +35,10 @@ def begin() -> None:
         port, file = listening.getsockname()[1], listening.fileno()
         _begun.append(
             subprocess.Popen(
-                [sys.executable, "-m", "tasks.deploying.ephemeral", str(file)],
+                [sys.executable, "-m", "tasks.deploying.ephemeral", str(file), str(os.getpid())],
                 env=_environment(),
                 pass_fds=[file],
-                stdin=subprocess.PIPE,  # which ends with this process, however that ends
+                stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for this command, which ends the server last
             )
         )

@@ -1,7 +1,6 @@
 """`python -m tasks.deploying.ephemeral FD`: Prefect's API without its UI, on a socket that listens already.
 
-It serves until it is told to end, or until its standard input ends: the command that has started it holds the other
-end of that, and may be killed.
+It serves until it is told to end, or until the command that has started it has ended, which may be killed.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from threading import Thread
 
 import uvicorn
@@ -16,14 +16,15 @@ import uvicorn
 
 def main() -> None:
     """Serve as Prefect's own `SubprocessASGIServer` does."""
-    Thread(target=_end_with_input, daemon=True).start()
+    Thread(target=_end_with, args=[int(sys.argv[2])], daemon=True).start()
     uvicorn.run(
         "prefect.server.api.server:create_app", factory=True, fd=int(sys.argv[1]), log_level="error", lifespan="on"
     )
 
 
-def _end_with_input() -> None:
-    os.read(sys.stdin.fileno(), 1)  # nothing is ever written
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,8 +1,8 @@
 """Processes that have imported before they are asked: `python -m tasks.warm MODULE ARGS` is `python -m MODULE ARGS`.
 
 A watch of a minute's rows spends most of its time importing torch, Prefect and Lightning. Here a parent process imports
-them once and forks a child for each run, which differs from a new interpreter in nothing else: environment, folder,
-arguments and streams are those of the command, the session is its own, and the code of the project is read anew.
+them once and forks a child for each run, which is as a new interpreter otherwise: environment, folder, arguments,
+streams and ignored signals are those of the command, the session is its own, and the code of the project is read anew.
 
 - `__main__`: the command. It stands for its run: it hands on signals, ends as the run ends, and the run ends with it.
 - `parent`: what imports, forks, and reports how children ended; it ends when nobody has asked for a while.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import random
@@ -16,6 +17,20 @@ from typing import Any
 from tasks.warm.wire import STREAMS, Request
 
 OWN_LOGGERS = "models,tasks"  # as in flows/__init__.py, which in a new interpreter comes before Prefect does
+USUAL: dict[int, Any] = {
+    signal.SIGPIPE: signal.SIG_IGN,
+    signal.SIGXFSZ: signal.SIG_IGN,
+    signal.SIGINT: signal.default_int_handler,
+}
+OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
+PR_SET_PDEATHSIG = 1
+
+
+def end_with(parent: int) -> None:
+    """Be killed when the parent process is, whose number that is: nobody else knows of this one then."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def become(request: Request, files: Sequence[int], path: Sequence[str]) -> None:
@@ -31,9 +46,9 @@ def become(request: Request, files: Sequence[int], path: Sequence[str]) -> None:
         os.dup2(file, stream)
         os.close(file)
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in {*OF_THE_PARENT, *request.ignored}:
+        usual = USUAL.get(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if number in request.ignored else usual)
     with suppress(OSError):
         Path("/proc/self/comm").write_text(request.module[-15:])  # what `top` calls it
     os.umask(request.umask)
@@ -41,8 +56,7 @@ def become(request: Request, files: Sequence[int], path: Sequence[str]) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", OWN_LOGGERS)
-    added = [each or request.folder for each in request.environment.get("PYTHONPATH", "").split(os.pathsep) if each]
-    sys.path[:] = [request.folder, *added, *path]
+    sys.path[:] = [*_own_path(request), *path]
     for printed in (sys.stdout, sys.stderr):
         untyped: Any = printed
         untyped.reconfigure(line_buffering=printed is sys.stderr or printed.isatty())
@@ -52,10 +66,19 @@ def become(request: Request, files: Sequence[int], path: Sequence[str]) -> None:
     _read_anew()
 
 
+def _own_path(request: Request) -> list[str]:
+    """What `python -m` puts before the libraries: the folder, and PYTHONPATH with an empty entry for the folder."""
+    said = request.environment.get("PYTHONPATH")
+    # As Python does it, which follows no links.
+    entries = [os.path.abspath(entry) for entry in said.split(os.pathsep)] if said else []  # noqa: PTH100
+    return list(dict.fromkeys(entries if sys.flags.safe_path else [request.folder, *entries]))
+
+
 def run(request: Request) -> None:
     """What `python -m MODULE ARGUMENTS` does."""
     sys.orig_argv = [sys.executable, "-m", request.module, *request.arguments]
     sys.argv = ["-m", *request.arguments]
+    sys.modules.pop(request.module, None)  # which may be one of those that were imported
     runpy.run_module(request.module, run_name="__main__", alter_sys=True)
 
 
@@ -65,6 +88,8 @@ def _read_anew() -> None:
     loaded: Any = sys.modules
     if numpy := loaded.get("numpy"):
         numpy.random.seed()
+    if torch := loaded.get("torch"):
+        torch.default_generator.seed()
     if "prefect.main" in loaded:
         loaded["prefect.context"].refresh_global_settings_context()
         loaded["prefect.logging.configuration"].setup_logging(incremental=False)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
+import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 SIZE = struct.Struct("!I")
@@ -21,13 +24,15 @@ class Request(NamedTuple):
         environment: all of it.
         folder: to run in.
         umask: of the files that it makes.
+        ignored: signals that it ignores, as under nohup.
     """
 
     module: str
-    arguments: list[str]
+    arguments: Sequence[str]
     environment: dict[str, str]
     folder: str
     umask: int
+    ignored: Sequence[int]
 
 
 def ask(connection: socket.socket, request: Request) -> None:
@@ -37,14 +42,22 @@ def ask(connection: socket.socket, request: Request) -> None:
     connection.sendall(text)
 
 
-def asked(connection: socket.socket) -> tuple[Request, list[int]]:
-    """Receive a request, and the streams; `OSError` or `ValueError` for anything else."""
+def asked(connection: socket.socket, seconds: float) -> tuple[Request, list[int]]:
+    """Receive a request, and the streams, within so many seconds; `OSError`, `ValueError` or `EOFError` otherwise."""
+    deadline = time.monotonic() + seconds
+    connection.settimeout(seconds)
     head, files, _, _ = socket.recv_fds(connection, SIZE.size, len(STREAMS))
-    if len(head) != SIZE.size or len(files) != len(STREAMS):
-        raise ValueError("this is no request")
-    (size,) = SIZE.unpack(head)
-    fields: list[Any] = json.loads(_exactly(connection, size).decode("utf-8", "surrogateescape"))
-    return Request(*fields), files
+    try:
+        if len(head) != SIZE.size or len(files) != len(STREAMS):
+            raise ValueError("this is no request")
+        text = _exactly(connection, SIZE.unpack(head)[0], deadline)
+        fields: list[Any] = json.loads(text.decode("utf-8", "surrogateescape"))
+        connection.settimeout(None)
+        return Request(*fields), files
+    except BaseException:
+        for file in files:
+            os.close(file)
+        raise
 
 
 def tell(connection: socket.socket, status: int) -> None:
@@ -57,9 +70,11 @@ def told(connection: socket.socket) -> int:
     return int(STATUS.unpack(_exactly(connection, STATUS.size))[0])
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def _exactly(connection: socket.socket, size: int, deadline: float | None = None) -> bytes:
     found = bytearray()
     while len(found) < size:
+        if deadline is not None:
+            connection.settimeout(max(deadline - time.monotonic(), 0.001))
         part = connection.recv(size - len(found))
         if not part:
             raise EOFError("the other side has ended")

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
+from tasks.warm import wire
 from tests.flows.commands import REPOSITORY, eventually, processes_with
 
 pytestmark = pytest.mark.slow
@@ -75,7 +77,7 @@ if how == "catches":
     time.sleep(600)
 sys.exit(int(how))
 """
-DRAWS = "import random, numpy; print(random.random(), numpy.random.random())\n"
+DRAWS = "import random, numpy, torch; print(random.random(), numpy.random.random(), torch.rand(()).item())\n"
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
 def test_a_run_finds_all_that_a_new_interpreter_finds(here: Here) -> None:
     extra = {"PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_LOGGING_LEVEL": "WARNING", "WANDB_NOTES": "ö"}
     extra |= {"PREFECT_LOGGING_EXTRA_LOGGERS": "models,tasks"}
-    environment = here.environment | extra | {"PYTHONPATH": f"{REPOSITORY}:{here.folder}/more:/elsewhere"}
+    environment = here.environment | extra | {"PYTHONPATH": f"{REPOSITORY}:more:/elsewhere/../here:more"}
     arguments = ("seen", "one", "--two", "drei ü")
     code, cold, said = here.run(*arguments, env=environment, umask=0o027)
     assert code == 0, said
@@ -195,6 +197,22 @@ def test_a_run_and_what_it_has_started_end_with_a_command_that_is_killed(here: H
     assert not psutil.wait_procs([run, *started], timeout=30)[1]
 
 
+def test_a_signal_is_handed_on_that_comes_before_there_is_a_parent(here: Here) -> None:
+    (here.folder / "late.py").write_text("print('begun', flush=True)\nimport time\ntime.sleep(600)\n")
+    own = here.environment | {"OMP_NUM_THREADS": "5"}  # a parent that is still to import
+    before = set(here.parents())
+    process = here.start("tasks.warm", "late", env=own)
+    (parent,) = eventually(lambda: set(here.parents()) - before, 30)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == -signal.SIGTERM
+    assert process.stdout and process.stdout.read() == ""
+    os.kill(parent, signal.SIGTERM)
+
+
+def test_what_is_asked_for_without_a_module_is_told_how(here: Here) -> None:
+    assert here.run("tasks.warm") == (1, "", "usage: python -m tasks.warm MODULE [ARGUMENTS]\n")
+
+
 def test_runs_end_with_a_parent_that_is_killed_and_the_next_command_has_another(here: Here) -> None:
     process = here.start("tasks.warm", "ends", "waits")
     assert process.stdout and process.stderr
@@ -221,6 +239,53 @@ def test_a_parent_that_is_told_to_end_waits_for_its_runs_and_takes_no_others(her
     eventually(lambda: parent not in here.parents(), 30)
 
 
+def test_what_a_command_ignores_its_run_ignores_too(here: Here) -> None:
+    text = "trap '' HUP INT; exec " + sys.executable + " -m"
+    seen = []
+    for warm in ("", "tasks.warm "):
+        done = subprocess.run(
+            ["bash", "-c", f"{text} {warm}seen"],
+            cwd=here.folder,
+            env=here.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        seen.append(json.loads(done.stdout)["signals"])
+    assert seen[0] == seen[1]
+    assert seen[0][0] == str(signal.SIG_IGN)
+
+
+def test_a_command_that_says_half_of_what_it_wants_holds_nobody_up_and_leaves_nothing_open(here: Here) -> None:
+    assert here.run("tasks.warm", "ends", "0")[0] == 0
+    (parent,) = here.parents()
+    (address,) = (each for each in here.folder.glob("perennial-*/*.socket") if _answers(each))
+    before = psutil.Process(parent).num_fds()
+    halves = [socket.socket(socket.AF_UNIX) for _ in range(3)]
+    for half in halves:
+        half.connect(str(address))
+        socket.send_fds(half, [wire.SIZE.pack(100)], wire.STREAMS)
+    assert here.run("tasks.warm", "ends", "3")[0] == 3
+    for half in halves:
+        half.close()
+    eventually(lambda: psutil.Process(parent).num_fds() <= before, 30)
+
+
+def _answers(address: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as asking:
+        return asking.connect_ex(str(address)) == 0
+
+
+def test_a_module_that_was_imported_before_runs_without_a_warning(here: Here) -> None:
+    strict = here.environment | {"PREFECT__FLOW_RUN_ID": "none", "PYTHONWARNINGS": "error::RuntimeWarning"}
+    before = set(here.parents())
+    for command in (["prefect.engine"], ["tasks.warm", "prefect.engine"]):
+        code, _, said = here.run(*command, env=strict)
+        assert (code, "Invalid flow run id" in said, "RuntimeWarning" in said) == (1, True, False), said
+    for new in set(here.parents()) - before:
+        os.kill(new, signal.SIGTERM)
+
+
 def test_commands_at_once_share_one_parent(here: Here) -> None:
     processes = [here.start("tasks.warm", "ends", str(code)) for code in range(8)]
     assert [process.wait(timeout=120) for process in processes] == list(range(8))
@@ -229,7 +294,7 @@ def test_commands_at_once_share_one_parent(here: Here) -> None:
 
 def test_each_run_draws_numbers_of_its_own_and_sees_the_code_as_it_is(here: Here) -> None:
     drawn = [float(each) for _ in range(3) for each in here.run("tasks.warm", "draws")[1].split()]
-    assert len(set(drawn)) == 6
+    assert len(set(drawn)) == 9
     for text in ("first", "second"):
         (here.folder / "edited.py").write_text(f"print('{text}')\n")
         assert here.run("tasks.warm", "edited")[1] == f"{text}\n"
