@@ -116,6 +116,19 @@ class Here:
         return [pid for pid in alike if psutil.pid_exists(pid) and psutil.Process(pid).ppid() not in alike]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_ignored() -> Iterator[None]:
+    """Who runs the tests in the background may ignore an interrupt, and all that is started would."""
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    ignored = [number for number in numbers if before[number] is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
     """Commands that share a parent."""
