@@ -80,7 +80,7 @@ def test_the_deployment_commands_are_those_of_prefect_yaml_which_are_run_against
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_the_demo_shows_a_promotion_and_a_refusal_and_the_commands_after_it_work(clone: Path) -> None:
     demo, day, arms, employment = blocks("")
     output = run(demo, clone)
