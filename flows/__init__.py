@@ -6,10 +6,12 @@ import logging
 import os
 import sys
 
+from tasks import LOGGERS
+
 # Lines of `models` and `tasks` reach Prefect's logs if Prefect is told of them before it is imported, and if they pass
 # their own loggers. pyproject.toml says the same to a worker that is started in this folder.
-os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "models,tasks")
-for _name in ("models", "tasks"):
+os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", ",".join(LOGGERS))
+for _name in LOGGERS:
     logging.getLogger(_name).setLevel(logging.INFO)
 
 # A process that ends needs no search for garbage in all that was imported, which takes Python more than a second.

@@ -114,7 +114,37 @@ class Labelled:
         return digest.hexdigest()
 
 
-class Batches:
+class InEpochs:
+    """Batches that know the epoch of the next one and its place in it, which is what a checkpoint keeps."""
+
+    def __init__(self, num_rows: int, batch_size: int) -> None:
+        self.batch_size, self._num_rows = batch_size, num_rows
+        self._epoch, self._position, self._is_loaded = 0, 0, False
+
+    def __len__(self) -> int:
+        return -(-self._num_rows // self.batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The epoch of the next batch, from 0, and its place in it."""
+        return {"epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with that batch."""
+        self._epoch, self._position, self._is_loaded = state["epoch"], state["position"], True
+
+    def _enter(self) -> None:
+        """Begin an epoch, or go on with the one that was loaded."""
+        if self._position and not self._is_loaded:  # the epoch before was left in the middle
+            self._epoch, self._position = self._epoch + 1, 0
+        self._is_loaded = False
+
+    def _count(self) -> None:
+        """Count a batch, before it is given away."""
+        is_last = self._position + 1 == len(self)
+        self._epoch, self._position = self._epoch + is_last, 0 if is_last else self._position + 1
+
+
+class Batches(InEpochs):
     """An iterable of batches, in a new order in every epoch when a seed is given.
 
     Args:
@@ -124,29 +154,15 @@ class Batches:
     """
 
     def __init__(self, rows: Labelled, batch_size: int, seed: int | None = None) -> None:
-        self.rows, self.batch_size, self.seed = rows, batch_size, seed
-        self._epoch, self._position, self._is_loaded = 0, 0, False
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        super().__init__(len(rows), batch_size)
+        self.rows, self.seed = rows, seed
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._position and not self._is_loaded:  # the epoch before was left in the middle
-            self._epoch, self._position = self._epoch + 1, 0
-        self._is_loaded = False
+        self._enter()
         places = self._places()
         for number in range(self._position, len(self)):
-            is_last = number + 1 == len(self)
-            self._epoch, self._position = self._epoch + is_last, 0 if is_last else number + 1
+            self._count()
             yield self._take(places, number)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The epoch of the next batch, from 0, and its place in it."""
-        return {"epoch": self._epoch, "position": self._position}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with that batch."""
-        self._epoch, self._position, self._is_loaded = state["epoch"], state["position"], True
 
     def _places(self) -> tuple[Tensor, ...] | None:
         if self.seed is None:

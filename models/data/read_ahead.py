@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from models.data.batches import Batch, Labelled
+from models.data.batches import Batch, InEpochs, Labelled
 from models.networks.inputs import Encoded
 
 if TYPE_CHECKING:
     from models.data.streaming import Streamed
 
 
-class StreamedBatches:
+class StreamedBatches(InEpochs):
     """Batches of streamed rows, which know their place in the epoch.
 
     Args:
@@ -29,17 +29,12 @@ class StreamedBatches:
     """
 
     def __init__(self, rows: Streamed, batch_size: int, seed: int | None, device: torch.device) -> None:
-        self.rows, self.batch_size, self.seed, self.device = rows, batch_size, seed, device
+        super().__init__(len(rows), batch_size)
+        self.rows, self.seed, self.device = rows, seed, device
         self._block_rows = rows.block_rows(batch_size)
-        self._epoch, self._position, self._is_loaded = 0, 0, False
-
-    def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._position and not self._is_loaded:  # the epoch before was left in the middle
-            self._epoch, self._position = self._epoch + 1, 0
-        self._is_loaded = False
+        self._enter()
         first, skip = divmod(self._position * self.batch_size, self._block_rows)
         epoch, stream = self._epoch, _stream(self.device)
 
@@ -54,8 +49,7 @@ class StreamedBatches:
             while (block := reader.take()) is not None:
                 _received(block, stream)
                 for start in range(skip, len(block), self.batch_size):
-                    is_last = self._position + 1 == len(self)
-                    self._epoch, self._position = self._epoch + is_last, 0 if is_last else self._position + 1
+                    self._count()
                     yield _batch(block, slice(start, start + self.batch_size))
                     if start == skip:  # only now has the caller let go of the last batch of the block before
                         reader.go_on()
@@ -63,14 +57,6 @@ class StreamedBatches:
                 del block
         finally:
             reader.close()
-
-    def state_dict(self) -> dict[str, Any]:
-        """The epoch of the next batch, from 0, and its place in it."""
-        return {"epoch": self._epoch, "position": self._position}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with that batch."""
-        self._epoch, self._position, self._is_loaded = state["epoch"], state["position"], True
 
 
 class _Reader:

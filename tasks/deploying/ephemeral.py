@@ -1,4 +1,4 @@
-"""`python -m tasks.deploying.ephemeral FD`: Prefect's API without its UI, on a socket that listens already.
+"""`python -m tasks.deploying.ephemeral FD PARENT`: Prefect's API without its UI, on a socket that listens already.
 
 It serves until it is told to end, or until the command that has started it has ended, which may be killed.
 """

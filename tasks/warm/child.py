@@ -14,14 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tasks import LOGGERS
 from tasks.warm.wire import STREAMS, Request
 
-OWN_LOGGERS = "models,tasks"  # as in flows/__init__.py, which in a new interpreter comes before Prefect does
-USUAL: dict[int, Any] = {
-    signal.SIGPIPE: signal.SIG_IGN,
-    signal.SIGXFSZ: signal.SIG_IGN,
-    signal.SIGINT: signal.default_int_handler,
-}
 OF_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD)
 PR_SET_PDEATHSIG = 1
 
@@ -47,7 +42,7 @@ def become(request: Request, files: Sequence[int], path: Sequence[str]) -> None:
         os.close(file)
     signal.set_wakeup_fd(-1)
     for number in {*OF_THE_PARENT, *request.ignored}:
-        usual = USUAL.get(number, signal.SIG_DFL)
+        usual: Any = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
         signal.signal(number, signal.SIG_IGN if number in request.ignored else usual)
     with suppress(OSError):
         Path("/proc/self/comm").write_text(request.module[-15:])  # what `top` calls it
@@ -55,7 +50,7 @@ def become(request: Request, files: Sequence[int], path: Sequence[str]) -> None:
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)
-    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", OWN_LOGGERS)
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", ",".join(LOGGERS))  # as flows/__init__.py, before Prefect
     sys.path[:] = [*_own_path(request), *path]
     for printed in (sys.stdout, sys.stderr):
         untyped: Any = printed

@@ -47,8 +47,6 @@ IMPORTED = (
     "yaml",
     "rich.table",
 )
-
-
 ASKING = -1  # in place of a child's number
 
 
@@ -92,7 +90,7 @@ class Parent:
                     self._accept()
                 elif key.data in self._children:
                     self._hand_on(key.data)
-                elif key.data is ASKING and (forked := self._begin(key.fileobj, path)):
+                elif key.data == ASKING and (forked := self._begin(key.fileobj, path)):
                     return forked
         return None
 
