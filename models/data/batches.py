@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -24,10 +25,54 @@ class Batch(NamedTuple):
     def __len__(self) -> int:
         return len(self.targets)
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All that the batch consists of."""
+        return (*self.inputs, self.targets) if self.weights is None else (*self.inputs, self.targets, self.weights)
+
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """Each tensor changed, such as moved to a device."""
         weights = change(self.weights) if self.weights is not None else None
         return Batch(tuple(map(change, self.inputs)), change(self.targets), weights)
+
+
+class Picked:
+    """A batch that is taken from rows where it is used: a step that is recorded once takes each of them itself.
+
+    Args:
+        rows: all of them, where they stay.
+        places: (rows of the batch,), int64, on the same device.
+    """
+
+    def __init__(self, rows: Labelled, places: Tensor) -> None:
+        self.rows, self.places = rows, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """As of a `Batch`."""
+        return self.rows.encoded.take(self.places).tensors
+
+    @property
+    def targets(self) -> Tensor:
+        """As of a `Batch`."""
+        return self.rows.targets[self.places]
+
+    @property
+    def weights(self) -> Tensor | None:
+        """As of a `Batch`."""
+        return None if self.rows.weights is None else self.rows.weights[self.places]
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What is another one for each batch: the places."""
+        return (self.places,)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Picked:
+        """The same rows with places that are changed, such as copied."""
+        return Picked(self.rows, change(self.places))
 
 
 class Loader(Protocol):
@@ -37,7 +82,7 @@ class Loader(Protocol):
         """Batches of an epoch."""
         ...
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Picked]:
         """One epoch, or the rest of the one whose state was loaded."""
         ...
 
@@ -151,13 +196,19 @@ class Batches(InEpochs):
         rows: the rows; they stay where they are, so rows on a GPU are batched there.
         batch_size: rows a batch; the last may be smaller.
         seed: of the order, which depends on nothing but seed and epoch; None keeps the rows in order.
+
+    Attributes:
+        are_picked: whether batches in a new order are given as `Picked`; set it before the first one.
     """
 
     def __init__(self, rows: Labelled, batch_size: int, seed: int | None = None) -> None:
         super().__init__(len(rows), batch_size)
-        self.rows, self.seed = rows, seed
+        self.rows, self.seed, self.are_picked = rows, seed, False
+        # A GPU would wait for the order of an epoch about as long as for an eighth of the epoch.
+        self._shuffler = ThreadPoolExecutor(1, "shuffling") if rows.targets.is_cuda and seed is not None else None
+        self._next_order: tuple[int, Future[Tensor]] | None = None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Picked]:
         self._enter()
         places = self._places()
         for number in range(self._position, len(self)):
@@ -167,13 +218,22 @@ class Batches(InEpochs):
     def _places(self) -> tuple[Tensor, ...] | None:
         if self.seed is None:
             return None
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self._epoch)
-        order = torch.randperm(len(self.rows), generator=generator).to(self.rows.targets.device)
-        return order.split(self.batch_size)
+        epoch, made = self._next_order or (None, None)
+        order = made.result() if made is not None and epoch == self._epoch else self._order(self._epoch)
+        if self._shuffler is not None:
+            self._next_order = self._epoch + 1, self._shuffler.submit(self._order, self._epoch + 1)
+        return order.to(self.rows.targets.device, non_blocking=True).split(self.batch_size)
 
-    def _take(self, places: tuple[Tensor, ...] | None, number: int) -> Batch:
+    def _order(self, epoch: int) -> Tensor:
+        """The same on every device."""
+        assert self.seed is not None
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(self.rows), generator=generator)
+        return order.pin_memory() if self._shuffler is not None else order
+
+    def _take(self, places: tuple[Tensor, ...] | None, number: int) -> Batch | Picked:
         if places is not None:
-            return self.rows.take(places[number])
+            return Picked(self.rows, places[number]) if self.are_picked else self.rows.take(places[number])
         rows = slice(number * self.batch_size, (number + 1) * self.batch_size)
         weights = self.rows.weights[rows] if self.rows.weights is not None else None
         return Batch(tuple(tensor[rows] for tensor in self.rows.encoded.tensors), self.rows.targets[rows], weights)
@@ -197,7 +257,7 @@ class Shared:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | Picked]:
         for batch in self.loader:
             mine = slice(self.rank, None, self.world) if self.rank < len(batch) else slice(0, 1)
             yield batch.map(lambda tensor, mine=mine: tensor[mine])  # type: ignore[misc]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:  # batches are made with what is here
-    from models.data.batches import Batch, Loader
+    from models.data.batches import Batch, Loader, Picked
 
 SHARE_FOR_ROWS = 0.4  # of the free memory of a device: the rest is for weights, activations and the optimizer
 
@@ -41,8 +41,8 @@ class Ahead:
     def __len__(self) -> int:
         return len(self.loader)
 
-    def __iter__(self) -> Iterator[Batch]:
-        sent: tuple[Batch, torch.cuda.Event | None, dict[str, Any]] | None = None
+    def __iter__(self) -> Iterator[Batch | Picked]:
+        sent: tuple[Batch | Picked, torch.cuda.Event | None, dict[str, Any]] | None = None
         for batch in self.loader:
             following = *self._send(batch), self.loader.state_dict()
             if sent is not None:
@@ -60,14 +60,16 @@ class Ahead:
         self.loader.load_state_dict(state)
         self._state = state
 
-    def _send(self, batch: Batch) -> tuple[Batch, torch.cuda.Event | None]:
+    def _send(self, batch: Batch | Picked) -> tuple[Batch | Picked, torch.cuda.Event | None]:
         if self._stream is None:
             return batch.map(lambda tensor: tensor.to(self.device)), None
         with torch.cuda.stream(self._stream):
             sent = batch.map(lambda tensor: tensor.pin_memory().to(self.device, non_blocking=True))
             return sent, self._stream.record_event()
 
-    def _receive(self, batch: Batch, arrival: torch.cuda.Event | None, state: dict[str, Any]) -> Batch:
+    def _receive(
+        self, batch: Batch | Picked, arrival: torch.cuda.Event | None, state: dict[str, Any]
+    ) -> Batch | Picked:
         self._state = state
         if arrival is None:
             return batch

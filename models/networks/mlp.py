@@ -21,6 +21,8 @@ class MLP(nn.Module):
         embedding: size of each number's embedding; a category gets min(16, half its values).
     """
 
+    is_capturable = True
+
     def __init__(
         self, inputs: TableInputs, width: int = 128, depth: int = 2, dropout: float = 0.1, embedding: int = 8
     ) -> None:

@@ -25,6 +25,8 @@ class TabM(nn.Module):
         embedding: size of each number's embedding.
     """
 
+    is_capturable = True
+
     def __init__(
         self,
         inputs: TableInputs,

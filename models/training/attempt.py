@@ -18,10 +18,10 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from models.data.batches import Loader, Rows, Shared
+from models.data.batches import Batches, Loader, Rows, Shared
 from models.training import checkpoints, devices
-from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats_of
-from models.training.module import Learner
+from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats_of, is_sharded
+from models.training.module import GraphedLearner, Learner
 from models.training.objectives import Objective
 from models.training.progress import Progress, Pulse
 from models.training.settings import FitSettings, Fitted, Hooks, seeded
@@ -61,6 +61,9 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
         trainer = trainer_of(settings)
         device = trainer.strategy.root_device
         train = _loader(job.train, settings.batch_size, None if settings.is_ordered else settings.seed, device, trainer)
+        is_graphed = _is_graphed(job, device)
+        if is_graphed and isinstance(train, Batches):
+            train.are_picked = True
         judge = None
         if job.validation is not None:
             # Who trains on few rows at a time does so because they are large: texts and images.
@@ -71,7 +74,7 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
         pulse = Pulse(lambda: tell(devices.ALIVE, None)) if settings.devices > 1 else None
         progress = Progress(job.name, judge, lambda numbers: tell("epoch", numbers), lambda line: tell("line", line))
         ending = _Ending(network, judge, averaging)
-        module, callbacks = _module(job)
+        module, callbacks = _module(job, is_graphed)
         callbacks += [each for each in (averaging, judge, progress, pulse, ending) if each is not None]
         if job.folder and job.keeps_state:
             saver = checkpoints.Saver(job.folder, train, job.fingerprint, settings.batch_size, job.notes, job.every)
@@ -89,14 +92,21 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
     return Fitted(progress.history, progress.num_passes, best_epoch, is_hopeless, job.notes), ending.whole
 
 
-def _module(job: Job) -> tuple[L.LightningModule, list[Callback]]:
+def _is_graphed(job: Job, device: torch.device) -> bool:
+    """Whether its steps become CUDA graphs."""
+    can_be = job.settings.graphs and job.settings.devices == 1 and device.type == "cuda"
+    # The class itself must say so: one that adds to its parent may add what cannot be captured.
+    return can_be and bool(vars(type(job.network)).get("is_capturable"))
+
+
+def _module(job: Job, is_graphed: bool) -> tuple[L.LightningModule, list[Callback]]:
     """What Lightning trains, and the hooks of the recipe."""
     hooks, settings, network = job.hooks, job.settings, job.network
     callbacks: list[Callback] = [Rate(hooks.rate)] if hooks.rate else []
     if isinstance(network, L.LightningModule):
         return network, [*callbacks, Penalising(hooks.penalty)] if hooks.penalty else callbacks
-    learner = Learner(network, job.objective, settings.learning_rate, settings.weight_decay, hooks.penalty)
-    return learner, callbacks
+    learner = GraphedLearner if is_graphed else Learner
+    return learner(network, job.objective, settings.learning_rate, settings.weight_decay, hooks.penalty), callbacks
 
 
 def _loader(rows: Rows, batch_size: int, seed: int | None, device: torch.device, trainer: L.Trainer) -> Loader:
@@ -155,7 +165,7 @@ class _Ending(Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: Any) -> None:
         """While the processes are still together."""
         self.settle()
-        if "fsdp" in type(trainer.strategy).__name__.lower():
+        if is_sharded(trainer):
             whole = trainer.strategy.lightning_module_state_dict()
             start = "" if pl_module is self.network else "network."
             self.whole = {key.removeprefix(start): value for key, value in whole.items() if key.startswith(start)}
@@ -181,6 +191,9 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\..*")
+            # Of the steps before one is recorded as a CUDA graph.
+            for said in ("This instance was constructed with capturable=True", "Synchronization debug mode is a proto"):
+                warnings.filterwarnings("ignore", message=said)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

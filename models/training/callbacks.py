@@ -27,6 +27,11 @@ def copied(tensors: list[Tensor]) -> list[Tensor]:
     return [tensor.clone() for tensor in tensors]
 
 
+def is_sharded(trainer: L.Trainer) -> bool:
+    """Whether each process holds a part of the weights."""
+    return "fsdp" in type(trainer.strategy).__name__.lower()
+
+
 def over_processes(tensor: Tensor) -> Tensor:
     """The sum over the processes that train together, in each of them."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -53,15 +58,17 @@ class Averaging(Callback):
         self.decay = decay
         self.average: list[Tensor] = []
         self.num_steps = 0
+        self._weights: list[Tensor] | None = None  # to look for them takes longer than to average
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Bring an average that was loaded to where the weights are."""
+        """Find the weights, and bring an average that was loaded to where they are."""
         device = pl_module.device
         self.average = [tensor.to(device) for tensor in self.average]
+        self._weights = None if is_sharded(trainer) else floats_of(pl_module)  # shards are others at each step
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the new weights into the average."""
-        weights = floats_of(pl_module)
+        weights = self._weights or floats_of(pl_module)
         if self.average:
             self.num_steps += 1
             decay = min(self.decay, (1 + self.num_steps) / (10 + self.num_steps))
@@ -149,8 +156,7 @@ class Judge(Callback):
     def _cost(self, trainer: L.Trainer, module: Any) -> float:
         """Mean cost over the rows of all processes."""
         # The wrapper of FSDP gathers the weights; that of DDP would only wait for the other processes.
-        is_sharded = "fsdp" in type(trainer.strategy).__name__.lower()
-        network: Any = trainer.strategy.model if is_sharded else module
+        network: Any = trainer.strategy.model if is_sharded(trainer) else module
         modes = [(each, each.training) for each in module.modules()]
         module.eval()
         sums = torch.zeros(2, dtype=torch.float64 if module.device.type != "mps" else None, device=module.device)
@@ -182,7 +188,13 @@ class Rate(Callback):
         factor = self.factor(done)
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+                if "initial_lr" not in group:
+                    group["initial_lr"] = float(group["lr"])
+                rate = group["initial_lr"] * factor
+                if isinstance(group["lr"], Tensor):  # a CUDA graph reads it where it is
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
 
 
 class Penalising(Callback):

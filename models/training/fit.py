@@ -17,6 +17,7 @@ from models.data.batches import Rows
 from models.training import checkpoints, devices
 from models.training.attempt import Job, quiet, train_here, trainer_of
 from models.training.errors import Diverged
+from models.training.graphs import Unrecordable
 from models.training.objectives import Objective
 from models.training.progress import say
 from models.training.settings import NOTHING_ADDED, FitSettings, Fitted, Hooks, OnEpoch
@@ -83,7 +84,7 @@ def fit(
 
 
 def _until_it_fits(job: Job, on_epoch: OnEpoch) -> Fitted:
-    """Try, with smaller batches and without compilation where that fails, from the last epoch that is on disk."""
+    """Try, with smaller batches and plainer steps where that fails, from the last epoch that is on disk."""
     start = copy.deepcopy(job.network.state_dict())
     if found := _found(job):
         say(f"{job.name}: was ended after {found.step:,} steps, and goes on from there")
@@ -94,6 +95,9 @@ def _until_it_fits(job: Job, on_epoch: OnEpoch) -> Fitted:
             return _run(job, on_epoch)
         except torch.OutOfMemoryError as error:
             job = _smaller(job, error)
+        except Unrecordable as error:
+            note = f"{error}: went on without CUDA graphs"
+            job = _noted(replace(job, settings=replace(job.settings, graphs=False)), note)
         except Exception as error:
             if not job.settings.compile or not devices.is_compile_error(error):
                 raise

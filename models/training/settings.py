@@ -32,6 +32,7 @@ class FitSettings:
         strategy: how they share, as Lightning's Trainer takes it; auto is ddp.
         precision: auto is bfloat16 where a GPU has it; the weights are kept in full precision.
         compile: whether the network is compiled.
+        graphs: whether steps are CUDA graphs, on one CUDA device and of a network that says it is capturable.
         is_ordered: rows are taken in their order, such as that of time, and not shuffled.
         stall_seconds: after which several processes that make no step are ended; longer than a look at held-out rows.
         bar: a training is hopeless, and ends, if its validation loss is above this after half of the epochs.
@@ -49,6 +50,7 @@ class FitSettings:
     strategy: str = "auto"
     precision: Precision = "auto"
     compile: bool = False
+    graphs: bool = True
     is_ordered: bool = False
     stall_seconds: float = 1800.0
     bar: float | None = None

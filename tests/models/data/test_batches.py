@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.batches import Batch, Batches, Labelled, Loader, Shared
+from models.data.batches import Batch, Batches, Labelled, Loader, Picked, Shared
 from models.data.transfer import Ahead
 from models.networks.inputs import Encoded
 
@@ -145,6 +145,23 @@ def test_rows_are_known_again_by_what_they_hold() -> None:
         Labelled(rows.encoded.map(lambda tensor: tensor.flip(0)), rows.targets),
     ]
     assert len({each.fingerprint() for each in (rows, *changed)}) == 5
+
+
+@pytest.mark.parametrize("has_weights", [False, True])
+def test_picked_batches_are_the_same_ones(has_weights: bool) -> None:
+    rows = numbered(100)
+    rows = Labelled(rows.encoded, rows.targets, torch.rand(100) + 1 if has_weights else None)
+    taken, picked = Batches(rows, 32, seed=1), Batches(rows, 32, seed=1)
+    picked.are_picked = True
+    for one, other in zip(taken, picked, strict=True):
+        assert isinstance(other, Picked)
+        assert len(one) == len(other)
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(one.inputs, other.inputs, strict=True))
+        assert torch.equal(one.targets, other.targets)
+        assert (other.weights is not None) == has_weights
+        assert one.weights is None or torch.equal(one.weights, other.weights)
+        assert torch.equal(other.map(torch.clone).targets, one.targets)
+    assert taken.state_dict() == picked.state_dict() == {"epoch": 1, "position": 0}
 
 
 @pytest.mark.gpu
