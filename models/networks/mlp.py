@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks.dropout import Dropout
+from models.networks.embedding import Embedding
 from models.networks.inputs import TableInputs, spread
 from models.networks.numbers import piecewise_linear
 
@@ -28,7 +29,7 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = sizes = _sizes(inputs)
-        self.categories = nn.ModuleList(map(nn.Embedding, inputs.cardinalities, sizes))
+        self.categories = nn.ModuleList(map(Embedding, inputs.cardinalities, sizes))
         self.numbers = piecewise_linear(inputs, embedding)
         size = sum(sizes) + embedding * inputs.num_numbers
         layers: list[nn.Module] = []
