@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.training import rates, resume
 from benchmarks.training.__main__ import TRAINING
-from benchmarks.training.rates import CARDINALITIES, NUM_NUMBERS, Stopwatch, made_rows
+from benchmarks.training.ways import CARDINALITIES, NUM_NUMBERS, Stopwatch, made_rows
 
 ROOT = Path(__file__).parents[2]
 
