@@ -133,7 +133,7 @@ class Training(Section):
         30.0, description="of several devices: after so long without a step the training is ended as stuck"
     )
     precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bfloat16 where the GPU has it")
-    compile: bool = Field(False, description="compile the network with torch.compile: pays on GPUs for long trainings")
+    compile: bool = Field(False, description="compile the network with torch.compile: pays on GPUs, from hundreds of millions of rows on")
     side_by_side: Count | None = Field(
         None, description="arms that are tried at the same time; by default one for each free GPU"
     )
