@@ -229,7 +229,12 @@ class Batches(InEpochs):
         assert self.seed is not None
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         order = torch.randperm(len(self.rows), generator=generator)
-        return order.pin_memory() if self._shuffler is not None else order
+        if self._shuffler is None:
+            return order
+        try:
+            return order.pin_memory()
+        except RuntimeError:  # no more memory may be locked: it is then copied while the GPU waits
+            return order
 
     def _take(self, places: tuple[Tensor, ...] | None, number: int) -> Batch | Picked:
         if places is not None:

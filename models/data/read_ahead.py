@@ -114,7 +114,9 @@ def _sent(block: Labelled, device: torch.device, stream: Any) -> Labelled:
         return block.to(device)
     with torch.cuda.stream(stream):
         copies = [tensor.pin_memory().to(device, non_blocking=True) for tensor in block.tensors]
-    stream.synchronize()  # this thread waits, the training does not
+    # This thread waits, the training does not. It waits for an event: while a step has to show that it waits for no
+    # GPU, torch takes waiting for a stream for an error, in whatever thread.
+    stream.record_event().synchronize()
     *inputs, targets = copies[:-1] if block.weights is not None else copies
     return Labelled(Encoded(tuple(inputs)), targets, copies[-1] if block.weights is not None else None)
 

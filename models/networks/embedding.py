@@ -12,12 +12,15 @@ MOST_PAIRS = 2**24  # of a row and a category, four bytes each, that are held fo
 
 
 class Embedding(nn.Embedding):
-    """As `torch.nn.Embedding`, of places (rows,).
+    """As `torch.nn.Embedding` without its options, of places (rows,).
 
     On a GPU torch sorts the rows of each batch by their category to add up the gradient of each, in twenty kernels a
     column, which took half of a training step of the default network. Few categories are faster added up by one
     product of matrices: which row has which category, and the gradients. It too gives the same sum each time.
     """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int) -> None:
+        super().__init__(num_embeddings, embedding_dim)
 
     def forward(self, places: Tensor) -> Tensor:
         """The vectors (rows, dimensions)."""

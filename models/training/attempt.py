@@ -21,11 +21,13 @@ from torch import Tensor, nn
 from models.data.batches import Batches, Loader, Rows, Shared
 from models.training import checkpoints, devices
 from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats_of, is_sharded
+from models.training.graphs import Unrecordable
 from models.training.module import GraphedLearner, Learner
 from models.training.objectives import Objective
 from models.training.progress import Progress, Pulse
 from models.training.settings import FitSettings, Fitted, Hooks, seeded
 
+MAY_CHANGE = ("batch_size", "compile", "graphs")  # settings that give way where they cannot be had
 VALIDATION_BATCH_SIZE = 16_384
 VALIDATION_FACTOR = 16  # at most so many times the rows of a training step: there is no gradient to be kept
 
@@ -77,14 +79,20 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
         module, callbacks = _module(job, is_graphed)
         callbacks += [each for each in (averaging, judge, progress, pulse, ending) if each is not None]
         if job.folder and job.keeps_state:
-            saver = checkpoints.Saver(job.folder, train, job.fingerprint, settings.batch_size, job.notes, job.every)
+            come_to = {name: getattr(settings, name) for name in MAY_CHANGE}
+            saver = checkpoints.Saver(job.folder, train, job.fingerprint, come_to, job.notes, job.every)
             callbacks.append(saver)  # last, when the others have had their say
         untyped: Any = trainer  # it has its callbacks, but does not declare them
         untyped.callbacks += callbacks
         network.train()  # the Trainer keeps modes, and a champion comes in eval mode: it would train without dropout
         if settings.compile:
             devices.compile_in_place(network)
-        trainer.fit(module, train, ckpt_path=job.resumed, weights_only=True)
+        try:
+            trainer.fit(module, train, ckpt_path=job.resumed, weights_only=True)
+        except torch.OutOfMemoryError as error:
+            if isinstance(module, GraphedLearner) and module.has_recorded:  # plain steps give back what they took
+                raise Unrecordable("a recorded step leaves too little memory for the rest") from error
+            raise
         ending.settle()  # of a training that was killed after its last step, nothing else is done
     devices.undo_compilation(network)
     best_epoch = judge.best_epoch if judge else len(progress.history)
@@ -94,9 +102,11 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
 
 def _is_graphed(job: Job, device: torch.device) -> bool:
     """Whether its steps become CUDA graphs."""
+    network, penalty = job.network, job.hooks.penalty
     can_be = job.settings.graphs and job.settings.devices == 1 and device.type == "cuda"
     # The class itself must say so: one that adds to its parent may add what cannot be captured.
-    return can_be and bool(vars(type(job.network)).get("is_capturable"))
+    says_so = not isinstance(network, L.LightningModule) and bool(vars(type(network)).get("is_capturable"))
+    return can_be and says_so and (penalty is None or getattr(penalty, "is_capturable", False))
 
 
 def _module(job: Job, is_graphed: bool) -> tuple[L.LightningModule, list[Callback]]:

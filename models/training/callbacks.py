@@ -13,6 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from models.data.batches import Loader
+from models.training.module import GraphedLearner
 from models.training.objectives import Objective
 
 
@@ -58,13 +59,14 @@ class Averaging(Callback):
         self.decay = decay
         self.average: list[Tensor] = []
         self.num_steps = 0
-        self._weights: list[Tensor] | None = None  # to look for them takes longer than to average
+        self._weights: list[Tensor] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
-        """Find the weights, and bring an average that was loaded to where they are."""
+        """Bring an average that was loaded to where the weights are."""
         device = pl_module.device
         self.average = [tensor.to(device) for tensor in self.average]
-        self._weights = None if is_sharded(trainer) else floats_of(pl_module)  # shards are others at each step
+        # To look for them takes longer than to average. Another network may put a new tensor in the place of a buffer.
+        self._weights = floats_of(pl_module) if isinstance(pl_module, GraphedLearner) else None
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Take the new weights into the average."""

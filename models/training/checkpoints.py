@@ -79,14 +79,14 @@ class Found:
 
     Attributes:
         path: of the file.
-        step: optimizer steps that it has behind it.
-        batch_size: that it had come to.
+        step: batches that it has behind it.
+        come_to: what it had come to: `batch_size`, and whether it still `compile`s and `graphs`, as settings.
         notes: that it had taken.
     """
 
     path: Path
     step: int
-    batch_size: int
+    come_to: dict[str, Any]
     notes: tuple[str, ...]
 
 
@@ -102,7 +102,7 @@ def find(folder: Path, fingerprint: str, name: str) -> Found | None:
             state = Files().load_checkpoint(path)
             own = state[OURS]
             if own["fingerprint"] == fingerprint:
-                found.append(Found(path, state["global_step"], own["batch_size"], tuple(own["notes"])))
+                found.append(Found(path, own["steps"], own["come_to"], tuple(own["notes"])))
                 continue
             logger.info("%s: the state in %s is of another training; started afresh", name, path)
         except Exception as error:  # whatever a spoilt file makes of itself
@@ -131,7 +131,7 @@ class Saver(Checkpoint):
         folder: where it is kept.
         loader: of the training rows.
         fingerprint: by which the training knows itself.
-        batch_size: that it has come to.
+        come_to: settings that may have changed since it began, as of `Found`.
         notes: taken so far.
         every: steps between states within an epoch; None writes by time.
     """
@@ -141,12 +141,13 @@ class Saver(Checkpoint):
         folder: Path,
         loader: Loader,
         fingerprint: str,
-        batch_size: int,
+        come_to: dict[str, Any],
         notes: tuple[str, ...],
         every: int | None = None,
     ) -> None:
         self.folder, self.loader, self.every = folder, loader, every
-        self.own = {"fingerprint": fingerprint, "batch_size": batch_size, "notes": list(notes)}
+        self.own = {"fingerprint": fingerprint, "come_to": come_to, "notes": list(notes)}
+        self.num_steps = 0  # Lightning's own count begins anew when steps are no longer CUDA graphs
         self._generators: list[dict[str, Any]] = []
         self._saved = time.monotonic()
 
@@ -160,6 +161,7 @@ class Saver(Checkpoint):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Write a state when it is time; not after the last batch, since one follows at the end of the epoch."""
+        self.num_steps += 1
         if batch_idx + 1 < trainer.num_training_batches and self._is_due(trainer, batch_idx):
             self._save(trainer, STEP)
 
@@ -174,7 +176,7 @@ class Saver(Checkpoint):
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
         """Put in whose state it is; leave out what a safe file cannot hold."""
-        checkpoint[OURS] = self.own
+        checkpoint[OURS] = self.own | {"steps": self.num_steps}
         for key in ("hyper_parameters", "hparams_name", "hparams_type"):
             checkpoint.pop(key, None)
         # Lightning brings the loader back within an epoch only.
@@ -188,12 +190,12 @@ class Saver(Checkpoint):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             everyone = [None] * torch.distributed.get_world_size()
             torch.distributed.all_gather_object(everyone, own)
-        return {"loader": self.loader.state_dict(), "generators": everyone}
+        return {"loader": self.loader.state_dict(), "generators": everyone, "steps": self.num_steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there."""
         self.loader.load_state_dict(state_dict["loader"])
-        self._generators = state_dict["generators"]
+        self._generators, self.num_steps = state_dict["generators"], state_dict["steps"]
 
     def _is_due(self, trainer: L.Trainer, batch_idx: int) -> bool:
         if self.every is not None:

@@ -55,7 +55,8 @@ def fit(
             training that was killed goes on from there if it is the same; the caller deletes it in the end.
         save_every: steps between two states instead of half a minute.
         name: the first word of its log lines.
-        on_epoch: told the numbers of each epoch; those of an epoch in which it was killed may come twice.
+        on_epoch: told the numbers of each epoch; where a training was killed or had to begin again, those of some may
+            come twice.
 
     Raises:
         ValueError: without training rows, with patience or a bar and no validation rows, or without the accelerator.
@@ -88,7 +89,7 @@ def _until_it_fits(job: Job, on_epoch: OnEpoch) -> Fitted:
     start = copy.deepcopy(job.network.state_dict())
     if found := _found(job):
         say(f"{job.name}: was ended after {found.step:,} steps, and goes on from there")
-        job = replace(job, settings=replace(job.settings, batch_size=found.batch_size), notes=found.notes)
+        job = replace(job, settings=replace(job.settings, **found.come_to), notes=found.notes)
     while True:
         job = replace(job, resumed=found.path if found else None)
         try:

@@ -37,7 +37,7 @@ class Graphed:
         device: of the batches, the weights and the optimizer's state.
 
     Raises:
-        Unrecordable: at the call that would have recorded it, or at the one before; the batch is not trained on.
+        Unrecordable: at the call that would have recorded it, or at the one before; the training has to begin again.
     """
 
     def __init__(self, step: Callable[[Batch | Picked], Outputs], device: torch.device) -> None:
@@ -46,6 +46,11 @@ class Graphed:
         self._pool = torch.cuda.graph_pool_handle()
         self._num_calls: dict[int, int] = {}
         self._recorded: dict[int, _Recorded] = {}
+
+    @property
+    def has_recorded(self) -> bool:
+        """Whether there is a graph by now."""
+        return bool(self._recorded)
 
     def __call__(self, batch: Batch | Picked) -> Outputs:
         """Train on a batch."""
@@ -101,12 +106,13 @@ class _Recorded:
 
 @functools.cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    # One for all trainings of a process: cuBLAS keeps tens of megabytes for each stream that it has seen.
-    return torch.cuda.Stream(device)
+    # One for all trainings of a process: cuBLAS keeps tens of megabytes for each stream that it has seen. Streams come
+    # from a few in turns; those of another priority are nobody else's here, and nothing else is recorded with a step.
+    return torch.cuda.Stream(device, priority=-1)
 
 
 class _Place:
-    """Stream, memory and random numbers of a device, which a recording that breaks leaves as if it went on."""
+    """Stream, memory pool and random numbers of a device, which a recording that breaks leaves as if it went on."""
 
     def __init__(self, device: torch.device, pool: Any) -> None:
         self.device, self.pool, self.stream = device, pool, torch.cuda.current_stream(device)

@@ -72,12 +72,18 @@ class GraphedLearner(Learner):
 
     Args:
         network: one that can be captured: what it does depends on nothing but the content of its tensors.
-        objective, learning_rate, weight_decay, penalty: as of `Learner`.
+        objective, learning_rate, weight_decay, penalty: as of `Learner`; the penalty can be captured too.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.automatic_optimization = False
+        self._graphed: Graphed | None = None
+
+    @property
+    def has_recorded(self) -> bool:
+        """Whether a step holds memory by now for as long as the training lasts."""
+        return self._graphed is not None and self._graphed.has_recorded
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW whose step can be captured: its learning rate is a number on the device."""
@@ -107,6 +113,7 @@ class GraphedLearner(Learner):
 
     def training_step(self, batch: Batch | Picked, batch_index: int) -> Outputs:
         """Train on the batch; its losses, until the next step."""
+        assert self._graphed is not None
         self._progress.increment_ready()
         outputs = self._graphed(batch)
         self._progress.increment_completed()
@@ -114,7 +121,7 @@ class GraphedLearner(Learner):
 
     def on_train_end(self) -> None:
         """Give back the memory of the graphs."""
-        del self._graphed
+        self._graphed = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep a state with which any device can go on."""
@@ -124,4 +131,5 @@ class GraphedLearner(Learner):
 
     def _make_capturable(self, optimizer: torch.optim.Optimizer) -> None:
         for group in optimizer.param_groups:
-            group |= {"lr": torch.tensor(float(group["lr"]), device=self.device), "capturable": True}
+            rate = torch.tensor(float(group["lr"]), device=self.device)
+            group |= {"lr": rate, "capturable": self.device.type == "cuda"}

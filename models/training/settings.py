@@ -61,7 +61,8 @@ class Hooks:
     """What a recipe adds to a training.
 
     Attributes:
-        penalty: of the network, added to the loss of every step.
+        penalty: of the network, added to the loss of every step. Its class may say `is_capturable = True`, as that of a
+            network may: if it does nothing but compute with tensors. Without it steps are no CUDA graphs.
         rate: share of the training that is done, 0 to 1, to a factor on the learning rate, set at each step.
     """
 

@@ -150,6 +150,11 @@ class _Sum:
 
     penalties: tuple[Penalty, ...]
 
+    @property
+    def is_capturable(self) -> bool:
+        """Whether all of them are."""
+        return all(getattr(each, "is_capturable", False) for each in self.penalties)
+
     def __call__(self, network: nn.Module) -> Tensor:
         return torch.stack([each(network) for each in self.penalties]).sum()
 

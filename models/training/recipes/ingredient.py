@@ -163,7 +163,7 @@ class Ingredient:
         return settings
 
     def penalty(self, network: nn.Module) -> Penalty | None:
-        """What is added to the loss of every step; `network` is as `prepare` left it."""
+        """What is added to the loss of every step, as of `Hooks`; `network` is as `prepare` left it."""
         return None
 
     def rate(self) -> Rate | None:

@@ -37,6 +37,8 @@ class Pull(Ingredient):
 class _Distance:
     """A class and no closure: where several devices train, it is sent to other processes."""
 
+    is_capturable = True
+
     def __init__(self, strength: float, old: list[Tensor]) -> None:
         self.strength, self.old = strength, old
 

@@ -389,6 +389,20 @@ def test_on_a_gpu_the_batches_are_the_same(path: Path) -> None:
         assert same(back, list(here))
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("block_rows", [64, 128, 512])
+def test_on_a_gpu_blocks_arrive_while_steps_are_recorded(path: Path, block_rows: int) -> None:
+    frame = pd.read_parquet(path)
+    encoder = Encoder.fit(frame, NUMBERS, CATEGORIES)
+    rows = in_blocks_of(Streamed(Table(path, "label"), encoder, Target(), LITTLE), block_rows)
+    for seed in range(5):  # a block may or may not arrive during the one step that must not wait
+        plan = FitSettings(epochs=3, batch_size=64, seed=seed)
+        fitted = fit(MLP(encoder.inputs, width=8), objective("binary"), rows, None, plan)
+        assert fitted.notes == ()
+        assert fitted.num_passes == 3 * len(rows)
+
+
 class _Killed(BaseException):
     """Stands for a signal in the middle of an epoch."""
 

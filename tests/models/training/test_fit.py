@@ -258,6 +258,28 @@ class _Fixed(nn.Module):
         return self.logits[torch.arange(len(numbers))]
 
 
+class Centring(nn.Module):
+    """Keeps a mean of what it has seen, in a new tensor at each step."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 1)
+        self.register_buffer("mean", torch.zeros(1))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * numbers.mean(dim=0)
+        return self.layer(numbers - self.mean).squeeze(1)
+
+
+def test_an_average_has_what_a_network_put_in_the_place_of_a_buffer() -> None:
+    centring, high = Centring(), Labelled(Encoded((torch.full((2_000, 1), 5.0),)), torch.ones(2_000))
+    fit(centring, BINARY, high, None, replace(SETTINGS, epochs=5, ema_decay=0.9))
+    assert 4 < float(centring.mean) < 5
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_learns_the_same_and_gives_the_weights_back() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,11 +17,13 @@ from models.data.batches import Batches, Labelled
 from models.networks.inputs import Encoded, TableInputs
 from models.networks.mlp import MLP
 from models.networks.tabm import TabM
-from models.training import graphs
+from models.training import attempt, graphs, module
 from models.training.attempt import Job, _is_graphed
 from models.training.fit import fit
-from models.training.graphs import Graphed
+from models.training.graphs import Graphed, Unrecordable
 from models.training.objectives import objective
+from models.training.recipes.cooking import _Sum
+from models.training.recipes.pull import Pull
 from models.training.settings import NOTHING_ADDED, FitSettings, Fitted, Hooks, seeded
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -40,8 +45,8 @@ def network(kind: type[nn.Module] = MLP, **arguments: Any) -> nn.Module:
         return kind(INPUTS, width=16, **arguments)
 
 
-def job(network: nn.Module, settings: FitSettings = SETTINGS) -> Job:
-    return Job(network, BINARY, rows(), None, settings, NOTHING_ADDED, "training", None, "", None)
+def job(network: nn.Module, settings: FitSettings = SETTINGS, hooks: Hooks = NOTHING_ADDED) -> Job:
+    return Job(network, BINARY, rows(10), None, settings, hooks, "training", None, "", None)
 
 
 def furthest(one: nn.Module, other: nn.Module) -> float:
@@ -70,30 +75,55 @@ class Own(MLP):
     """Adds to its parent what it has not said to be capturable."""
 
 
+class Stepping(L.LightningModule):
+    """Has a training step of its own, which is not ours to record."""
+
+    is_capturable = True
+
+
+def distance(network: nn.Module) -> Tensor:
+    return torch.stack([weight.square().sum() for weight in network.parameters()]).sum()
+
+
+class Distance:
+    """A penalty that says that it can be captured."""
+
+    is_capturable = True
+
+    def __call__(self, network: nn.Module) -> Tensor:
+        return 0.01 * distance(network)
+
+
+def pulled(*penalties: Any) -> Hooks:
+    return Hooks(penalty=_Sum(penalties))
+
+
 @pytest.mark.parametrize(
-    "network, settings, device, is_graphed",
-    [
-        (network(), SETTINGS, "cuda:0", True),
-        (network(TabM), SETTINGS, "cuda:0", True),
-        (network(), SETTINGS, "cpu", False),
-        (network(), replace(SETTINGS, devices=2), "cuda:0", False),
-        (network(), replace(SETTINGS, graphs=False), "cuda:0", False),
-        (network(Own), SETTINGS, "cuda:0", False),
-        (nn.Linear(3, 1), SETTINGS, "cuda:0", False),
-    ],
-    ids=["mlp", "tabm", "on a cpu", "shared by two", "given up", "a subclass that does not say so", "another network"],
+    "job, device, is_graphed",
+    {
+        "mlp": (job(network()), "cuda:0", True),
+        "tabm": (job(network(TabM)), "cuda:0", True),
+        "on a cpu": (job(network()), "cpu", False),
+        "shared by two": (job(network(), replace(SETTINGS, devices=2)), "cuda:0", False),
+        "given up": (job(network(), replace(SETTINGS, graphs=False)), "cuda:0", False),
+        "a subclass that does not say so": (job(network(Own)), "cuda:0", False),
+        "another network": (job(nn.Linear(3, 1)), "cuda:0", False),
+        "a LightningModule": (job(Stepping()), "cuda:0", False),
+        "a penalty that says so": (job(network(), hooks=pulled(Distance(), Distance())), "cuda:0", True),
+        "a penalty that does not": (job(network(), hooks=pulled(Distance(), distance)), "cuda:0", False),
+        "our penalty": (job(network(), hooks=pulled(Pull(0.1).penalty(network()))), "cuda:0", True),
+    }.values(),
+    ids=str,
 )
-def test_only_a_network_that_says_so_is_recorded_and_only_on_one_gpu(
-    network: nn.Module, settings: FitSettings, device: str, is_graphed: bool
-) -> None:
-    assert _is_graphed(job(network, settings), torch.device(device)) == is_graphed
+def test_only_what_says_so_is_recorded_and_only_on_one_gpu(job: Job, device: str, is_graphed: bool) -> None:
+    assert _is_graphed(job, torch.device(device)) == is_graphed
 
 
 CASES: dict[str, tuple[dict[str, Any], Hooks]] = {
     "plain": ({}, NOTHING_ADDED),
     "averaged, with validation": ({"ema_decay": 0.9, "patience": 3}, NOTHING_ADDED),
     "a rate that falls": ({}, Hooks(rate=lambda share: 1 - share)),
-    "a penalty": ({}, Hooks(penalty=lambda network: 0.01 * sum(w.square().sum() for w in network.parameters()))),  # type: ignore[arg-type,misc]
+    "a penalty": ({}, Hooks(penalty=Distance())),
 }
 
 
@@ -253,6 +283,112 @@ def test_rows_come_in_the_same_order_on_every_device() -> None:
     there.load_state_dict({"epoch": 7, "position": 3})
     here.load_state_dict({"epoch": 7, "position": 3})
     assert torch.equal(next(iter(there)).targets.cpu(), next(iter(here)).targets)
+
+
+class StandIn:
+    """In the place of `Graphed` where there is no GPU: each step is made as it is, and one of them may fail."""
+
+    def __init__(self, step: Callable[[Any], Any], device: torch.device) -> None:
+        self.step, self.num_calls = step, 0
+
+    failures: ClassVar[dict[int, Exception]] = {}
+    has_recorded: ClassVar[bool] = True
+
+    def __call__(self, batch: Any) -> Any:
+        self.num_calls += 1
+        if error := self.failures.pop(self.num_calls, None):
+            raise error
+        return self.step(batch)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> type[StandIn]:
+    """Has trainings on a CPU go the way of those by CUDA graphs, but for the graphs themselves."""
+
+    class Fresh(StandIn):
+        failures: ClassVar[dict[int, Exception]] = {}
+
+    monkeypatch.setattr(module, "Graphed", Fresh)
+    monkeypatch.setattr(attempt, "_is_graphed", lambda job, device: _is_graphed(job, torch.device("cuda:0")))
+    return Fresh
+
+
+ON_A_CPU = replace(SETTINGS, accelerator="cpu", epochs=3)
+STEPS = 17  # an epoch
+
+
+def trained(
+    settings: FitSettings = ON_A_CPU, folder: Path | None = None, hooks: Hooks = NOTHING_ADDED
+) -> tuple[nn.Module, Fitted]:
+    mine = network()
+    return mine, fit(mine, BINARY, rows(), rows(300, 1), settings, hooks, checkpoint=folder, save_every=5)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(mine, theirs) for mine, theirs in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("at", [1, 5, 7, 17, 18, 24, 51])
+@pytest.mark.parametrize("case", CASES)
+def test_killed_at_any_step_the_way_of_graphs_ends_with_the_same_weights(
+    case: str, at: int, stand_in: type[StandIn], tmp_path: Path
+) -> None:
+    further, hooks = CASES[case]
+    settings = replace(ON_A_CPU, **further)
+    expected, whole = trained(settings, hooks=hooks)
+    stand_in.failures[at] = Power()
+    with pytest.raises(Power):
+        trained(settings, tmp_path, hooks)
+    continued, fitted = trained(settings, tmp_path, hooks)
+    assert same(continued, expected)
+    assert losses(fitted) == losses(whole)
+    assert fitted.num_passes == whole.num_passes
+
+
+def test_what_cannot_be_recorded_goes_on_with_plain_steps_from_its_last_epoch(
+    stand_in: type[StandIn], tmp_path: Path
+) -> None:
+    stand_in.failures[2 * STEPS + 4] = Unrecordable("a step of this training cannot be recorded")
+    _, fitted = trained(folder=tmp_path)
+    assert fitted.notes == ("a step of this training cannot be recorded: went on without CUDA graphs",)
+    assert [epoch["epoch"] for epoch in fitted.history] == [1, 2, 3]
+    assert fitted.num_passes == 3 * 2_100
+
+
+def test_what_gave_up_graphs_and_is_killed_goes_on_from_its_newest_state_without_trying_again(
+    stand_in: type[StandIn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stand_in.failures[2 * STEPS + 4] = Unrecordable("a step of this training cannot be recorded")
+    step, num_steps = module.Learner.training_step, list[int]()
+
+    def failing(learner: Any, batch: Any, index: int) -> Any:
+        num_steps.append(index)
+        if len(num_steps) == 2 * STEPS + 3 + 12:  # three of the third epoch, and twelve when it began again
+            raise Power
+        return step(learner, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Learner, "training_step", failing)
+        with pytest.raises(Power):
+            trained(folder=tmp_path)
+    stand_in.failures[1] = AssertionError("it is not tried again")
+    caplog.set_level(logging.INFO)
+    _, fitted = trained(folder=tmp_path)
+    assert f"was ended after {2 * STEPS + 10} steps" in caplog.text
+    assert fitted.notes == ("a step of this training cannot be recorded: went on without CUDA graphs",)
+    assert fitted.num_passes == 3 * 2_100
+
+
+def test_memory_that_a_graph_takes_is_given_back_before_the_batch_is_halved(
+    stand_in: type[StandIn], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in.failures[20] = torch.OutOfMemoryError("CUDA out of memory")
+    mine, fitted = trained()
+    assert fitted.notes == ("a recorded step leaves too little memory for the rest: went on without CUDA graphs",)
+    assert same(mine, trained(replace(ON_A_CPU, graphs=False))[0])
+    monkeypatch.setattr(stand_in, "has_recorded", False)
+    stand_in.failures[2] = torch.OutOfMemoryError("CUDA out of memory")
+    assert trained()[1].notes == ("out of memory at batch 128: went on with 64",)
 
 
 def losses(fitted: Fitted) -> list[float]:
