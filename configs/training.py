@@ -130,10 +130,13 @@ class Training(Section):
     devices: Count = Field(1, description="that share one training")
     strategy: str = Field("auto", description="of several devices, as Lightning's Trainer takes it: ddp, fsdp")
     stall_minutes: Positive = Field(
-        30.0, description="of several devices: after so long without a step the training is ended as stuck"
+        30.0,
+        description="after so long without a step a training is ended as stuck, and on one device its run with it",
     )
     precision: Literal["auto", "32", "bf16"] = Field("auto", description="auto: bfloat16 where the GPU has it")
-    compile: bool = Field(False, description="compile the network with torch.compile: pays on GPUs, from hundreds of millions of rows on")
+    compile: bool = Field(
+        False, description="compile the network with torch.compile: pays on GPUs and hundreds of millions of rows"
+    )
     side_by_side: Count | None = Field(
         None, description="arms that are tried at the same time; by default one for each free GPU"
     )

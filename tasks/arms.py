@@ -26,6 +26,7 @@ from models.training.histories import history
 from models.training.known import Filed, Held, Known
 from models.training.recipes import Columns, Recipe, StreamedWindow, Trained, cook, recipe
 from models.training.settings import FitSettings
+from tasks.limit import limited
 from tasks.meter import metered
 from tasks.step import build_network, columns_of, features_of, memory_of
 
@@ -120,10 +121,12 @@ class Bench:
                 checkpoint=self._folder(key),
                 name=name,
                 on_epoch=on_epoch,
+                on_pulse=on_pulse,
             )
 
         try:
-            return metered(self.project.training, cooked, lambda trained: trained.fitted.num_passes)
+            with limited(self.project.training) as on_pulse:
+                return metered(self.project.training, cooked, lambda trained: trained.fitted.num_passes)
         except TooLittleMemory as error:
             given = self.project.training.memory_mib
             raise ValueError(f"training.memory_mib={given} is too little; raise it ({error})") from error

@@ -73,7 +73,7 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
             size = min(size, getattr(job.validation, "most_rows_a_batch", size))
             held_out = _loader(job.validation, size, None, device, trainer)
             judge = Judge(held_out, job.objective, settings.patience, settings.bar, averaging)
-        pulse = Pulse(lambda: tell(devices.ALIVE, None)) if settings.devices > 1 else None
+        pulse = Pulse(lambda: tell(devices.ALIVE, None))
         progress = Progress(job.name, judge, lambda numbers: tell("epoch", numbers), lambda line: tell("line", line))
         ending = _Ending(network, judge, averaging)
         module, callbacks = _module(job, is_graphed)

@@ -73,7 +73,7 @@ def on_each(
         number: of processes.
         work: a function of a module.
         arguments: what it is called with: no closures, since other processes could not import them.
-        told: called here with whatever the first process tells, but for `ALIVE`.
+        told: called here with whatever the first process tells.
         stall_seconds: that may pass without a word of it, after the first.
 
     Raises:
@@ -143,7 +143,7 @@ def _listen(processes: list[Any], messages: Any, told: Tell, stall_seconds: floa
             raise torch.OutOfMemoryError(value)
         elif kind == "raised":
             raise value
-        elif kind != ALIVE:
+        else:
             told(kind, value)
     if not returned:
         raise Failed("the first process ended without a result")

@@ -6,6 +6,7 @@ import copy
 import gc
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def fit(
     save_every: int | None = None,
     name: str = "training",
     on_epoch: OnEpoch = lambda numbers: None,
+    on_pulse: Callable[[], None] = lambda: None,
 ) -> Fitted:
     """Train `network` in place.
 
@@ -57,6 +59,7 @@ def fit(
         name: the first word of its log lines.
         on_epoch: told the numbers of each epoch; where a training was killed or had to begin again, those of some may
             come twice.
+        on_pulse: called while steps are made, once a second at most. Silence is a look at held-out rows, or the end.
 
     Raises:
         ValueError: without training rows, with patience or a bar and no validation rows, or without the accelerator.
@@ -74,7 +77,7 @@ def fit(
     job = Job(network, objective, train, validation, settings, hooks, name, checkpoint, fingerprint, save_every)
     if checkpoint and not job.keeps_state:
         job = _noted(job, "a training by fsdp keeps no state: killed, it starts afresh")
-    fitted = _until_it_fits(job, on_epoch)
+    fitted = _until_it_fits(job, on_epoch, on_pulse)
     is_finite = all(math.isfinite(number) for epoch in fitted.history for number in epoch.values())
     if not is_finite or not all(torch.isfinite(weight).all() for weight in network.parameters()):
         raise Diverged(
@@ -84,7 +87,7 @@ def fit(
     return fitted
 
 
-def _until_it_fits(job: Job, on_epoch: OnEpoch) -> Fitted:
+def _until_it_fits(job: Job, on_epoch: OnEpoch, on_pulse: Callable[[], None]) -> Fitted:
     """Try, with smaller batches and plainer steps where that fails, from the last epoch that is on disk."""
     start = copy.deepcopy(job.network.state_dict())
     if found := _found(job):
@@ -93,7 +96,7 @@ def _until_it_fits(job: Job, on_epoch: OnEpoch) -> Fitted:
     while True:
         job = replace(job, resumed=found.path if found else None)
         try:
-            return _run(job, on_epoch)
+            return _run(job, on_epoch, on_pulse)
         except torch.OutOfMemoryError as error:
             job = _smaller(job, error)
         except Unrecordable as error:
@@ -134,11 +137,13 @@ def _noted(job: Job, note: str) -> Job:
     return replace(job, notes=(*job.notes, note))
 
 
-def _run(job: Job, on_epoch: OnEpoch) -> Fitted:
+def _run(job: Job, on_epoch: OnEpoch, on_pulse: Callable[[], None]) -> Fitted:
     """One try: here, or in a process for each device."""
 
     def told(kind: str, value: Any) -> None:
-        if kind == "epoch":
+        if kind == devices.ALIVE:
+            on_pulse()
+        elif kind == "epoch":
             on_epoch(value)
         else:
             say(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,6 +61,7 @@ def cook(
     checkpoint: Path | None = None,
     name: str | None = None,
     on_epoch: OnEpoch = lambda numbers: None,
+    on_pulse: Callable[[], None] = lambda: None,
 ) -> Trained:
     """Train one model; the champion stays as it is.
 
@@ -75,6 +77,7 @@ def cook(
         checkpoint: a folder for the state of this training; one that was killed goes on from there.
         name: for its log lines; by default the recipe's.
         on_epoch: told each epoch's numbers.
+        on_pulse: called while steps are made, once a second at most.
 
     Raises:
         ValueError: without rows, or without a champion where the recipe needs one.
@@ -108,6 +111,7 @@ def cook(
         checkpoint=checkpoint,
         name=name or recipe.name,
         on_epoch=on_epoch,
+        on_pulse=on_pulse,
     )
     for ingredient in recipe.ingredients:
         ingredient.finish(model.network, start.network)
