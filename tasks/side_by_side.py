@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -49,7 +50,13 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
             runners[number % places].submit(task, dict(zip(_names(task), arguments, strict=True)))
             for number, arguments in enumerate(calls)
         ]
-        return [future.result() for future in futures]
+        try:
+            return [future.result() for future in futures]
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "the process of a training that ran side by side with others ended: it was killed, or made no step for "
+                "training.stall_minutes; its stderr says more"
+            ) from error
 
 
 def _names(task: Task[..., Any]) -> list[str]:

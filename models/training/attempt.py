@@ -66,14 +66,13 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
         is_graphed = _is_graphed(job, device)
         if is_graphed and isinstance(train, Batches):
             train.are_picked = True
-        judge = None
+        judge, pulse = None, Pulse(lambda: tell(devices.ALIVE, None))
         if job.validation is not None:
             # Who trains on few rows at a time does so because they are large: texts and images.
             size = min(VALIDATION_BATCH_SIZE, VALIDATION_FACTOR * settings.batch_size)
             size = min(size, getattr(job.validation, "most_rows_a_batch", size))
             held_out = _loader(job.validation, size, None, device, trainer)
-            judge = Judge(held_out, job.objective, settings.patience, settings.bar, averaging)
-        pulse = Pulse(lambda: tell(devices.ALIVE, None))
+            judge = Judge(held_out, job.objective, settings.patience, settings.bar, averaging, pulse.go_on)
         progress = Progress(job.name, judge, lambda numbers: tell("epoch", numbers), lambda line: tell("line", line))
         ending = _Ending(network, judge, averaging)
         module, callbacks = _module(job, is_graphed)

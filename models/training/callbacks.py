@@ -105,6 +105,7 @@ class Judge(Callback):
         patience: epochs without a lower cost before training ends; None never ends it, and keeps no weights.
         bar: a training whose lowest cost is above this after half of its epochs is hopeless, and ends.
         averaging: whose weights are looked at instead, if there is one.
+        on_batch: called after each batch of the held-out rows.
     """
 
     def __init__(
@@ -114,8 +115,9 @@ class Judge(Callback):
         patience: int | None,
         bar: float | None,
         averaging: Averaging | None,
+        on_batch: Callable[[], None] = lambda: None,
     ) -> None:
-        self.loader, self.objective = loader, objective
+        self.loader, self.objective, self.on_batch = loader, objective, on_batch
         self.patience, self.bar, self.averaging = patience, bar, averaging
         self.loss = math.nan
         self.lowest, self.best_epoch, self.is_over, self.is_hopeless = math.inf, 0, False, False
@@ -166,6 +168,7 @@ class Judge(Callback):
             for batch in self.loader:
                 costs = self.objective.costs(self.objective.scores(network(*batch.inputs)), batch.targets)
                 sums += torch.stack([costs.sum(), costs.new_tensor(float(len(batch)))])
+                self.on_batch()
         for each, was_training in modes:
             each.training = was_training
         cost, rows = over_processes(sums).tolist()

@@ -59,7 +59,7 @@ def fit(
         name: the first word of its log lines.
         on_epoch: told the numbers of each epoch; where a training was killed or had to begin again, those of some may
             come twice.
-        on_pulse: called while steps are made, once a second at most. Silence is a look at held-out rows, or the end.
+        on_pulse: called when it begins and, once a second at most, while steps are made and held-out rows looked at.
 
     Raises:
         ValueError: without training rows, with patience or a bar and no validation rows, or without the accelerator.
@@ -95,6 +95,7 @@ def _until_it_fits(job: Job, on_epoch: OnEpoch, on_pulse: Callable[[], None]) ->
         job = replace(job, settings=replace(job.settings, **found.come_to), notes=found.notes)
     while True:
         job = replace(job, resumed=found.path if found else None)
+        on_pulse()
         try:
             return _run(job, on_epoch, on_pulse)
         except torch.OutOfMemoryError as error:

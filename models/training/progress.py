@@ -132,7 +132,7 @@ class Pulse(Callback):
     """Says that a training gets on, once a second at most.
 
     Args:
-        beat: called at a step.
+        beat: called then.
     """
 
     def __init__(self, beat: Callable[[], None]) -> None:
@@ -140,6 +140,10 @@ class Pulse(Callback):
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """A step was made."""
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Something was done."""
         if time.monotonic() - self._last >= 1.0:
             self._last = time.monotonic()
             self.beat()

@@ -34,7 +34,7 @@ class FitSettings:
         compile: whether the network is compiled.
         graphs: whether steps are CUDA graphs, on one CUDA device and of a network that says it is capturable.
         is_ordered: rows are taken in their order, such as that of time, and not shuffled.
-        stall_seconds: after which several processes that make no step are ended; longer than a look at held-out rows.
+        stall_seconds: after which several processes that do nothing are ended; longer than a step.
         bar: a training is hopeless, and ends, if its validation loss is above this after half of the epochs.
     """
 

@@ -109,3 +109,18 @@ def test_several_devices_have_processes_of_their_own_that_are_ended(capfd: pytes
         tell()
         time.sleep(0.1)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/null"])
+def test_a_process_without_an_open_stderr_ends_too(closing: str) -> None:
+    script = (
+        "import time\n"
+        "from configs.training import Training\n"
+        "from tasks.limit import limited\n"
+        "with limited(Training(stall_minutes=0.001), start_seconds=0) as tell:\n"
+        "    tell()\n"
+        "    time.sleep(60)\n"
+    )
+    command = ["sh", "-c", f'"$0" -c "$1" {closing}', sys.executable, script]
+    assert subprocess.run(command, cwd=ROOT, timeout=50).returncode == 1

@@ -77,7 +77,7 @@ def cook(
         checkpoint: a folder for the state of this training; one that was killed goes on from there.
         name: for its log lines; by default the recipe's.
         on_epoch: told each epoch's numbers.
-        on_pulse: called while steps are made, once a second at most.
+        on_pulse: called while the network is trained, as of `fit`.
 
     Raises:
         ValueError: without rows, or without a champion where the recipe needs one.

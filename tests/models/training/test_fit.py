@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import re
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -278,6 +279,30 @@ def test_an_average_has_what_a_network_put_in_the_place_of_a_buffer() -> None:
     centring, high = Centring(), Labelled(Encoded((torch.full((2_000, 1), 5.0),)), torch.ones(2_000))
     fit(centring, BINARY, high, None, replace(SETTINGS, epochs=5, ema_decay=0.9))
     assert 4 < float(centring.mean) < 5
+
+
+class Slow(nn.Linear):
+    """Takes its time with held-out rows."""
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        time.sleep(0.0 if self.training else 0.4)
+        return super().forward(numbers).squeeze(1)
+
+
+def test_a_pulse_is_told_at_the_start_while_steps_are_made_and_while_held_out_rows_are_looked_at() -> None:
+    given = Labelled(Encoded((torch.randn(160, 1),)), torch.ones(160))
+    pulses: list[str] = []
+    fit(
+        Slow(1, 1),
+        BINARY,
+        given,
+        given,
+        replace(SETTINGS, epochs=1, batch_size=2),  # held-out rows then come in batches of 32
+        on_epoch=lambda numbers: pulses.append("epoch"),
+        on_pulse=lambda: pulses.append("pulse"),
+    )
+    assert pulses[:3] == ["pulse"] * 3
+    assert pulses[-1] == "epoch"
 
 
 @pytest.mark.gpu
