@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 from collections.abc import Mapping
@@ -20,6 +22,7 @@ from models.data.snapshots import Snapshot
 from models.data.windows import Windows
 from models.evaluation.metrics.proper import log_losses
 from models.model import Model
+from models.registry.history import windows_tried
 from models.registry.registry import Registry
 from models.registry.trials import Trial
 from models.registry.versions import Version, VersionId
@@ -74,7 +77,10 @@ def choose_arms(project: Project, snapshot: Snapshot, champion: VersionId | None
         return [_as_chosen(project, snapshot, champion, arm, attempt) for arm in arms]
     arms = _within_budget(project, registry, snapshot, parent, arms)
     trials = side_by_side(try_out, [(project, snapshot, champion, arm, attempt) for arm in arms], project.training)
-    choice = choose([_tried(trial) for trial in trials])
+    since = validation_start(snapshot.windows, parent)
+    settings = {trial.arm: trial.setting for trial in trials}
+    earlier = windows_tried(registry.log.read(), since, settings) if parent else None
+    choice = choose([_tried(trial) for trial in trials], earlier)
     logger.info("%s", choice.reason)
     place = next(number for number, each in enumerate(trials) if each.arm == choice.name)
     return [_chosen(arms[place], trials[place], choice.reason, tuple(trials))]
@@ -89,7 +95,8 @@ def try_out(project: Project, snapshot: Snapshot, champion: VersionId | None, ar
         return earlier
     parent = load_version(registry, champion) if champion else None
     bench = Bench.of(project, registry, snapshot, parent)
-    trying = _Trying(bench, registry, attempt, validation_start(snapshot.windows, parent))
+    windows = snapshot.windows
+    trying = _Trying(bench, registry, attempt, validation_start(windows, parent), windows.train_end)
     found = trying.search(arm) if isinstance(arm, Search) else trying.once(arm, arm.name, arm.init_args)
     trial = registry.trials.keep(attempt, found)
     track.log({f"trial/{trial.arm}/loss": _loss(trial)})
@@ -108,12 +115,13 @@ def validation_start(windows: Windows, parent: Version | None) -> datetime:
 
 @dataclass(frozen=True)
 class _Trying:
-    """The trials of one attempt."""
+    """The trials of one attempt: trainings on rows before `until`, looked at on those from there to `end`."""
 
     bench: Bench
     registry: Registry
     attempt: str
     until: datetime
+    end: datetime
 
     def once(self, arm: Arm | Search, name: str, arguments: Mapping[str, Any]) -> Trial:
         """One training; the best loss of the attempt so far is the bar for it."""
@@ -127,11 +135,11 @@ class _Trying:
             )
         except Diverged as error:
             nothing = Cost(0.0, 0.0, "", 0)
-            return Trial(name, dict(arguments), None, 0, 0, False, nothing, problem=str(error))
+            return self._told(arm, Trial(name, dict(arguments), None, 0, 0, False, nothing, problem=str(error)))
         self.bench.clear(key)
         fitted, costs = trained.fitted, costs_on(trained.model, validation, columns)
         mean = float(costs.mean()) if len(costs) else math.nan
-        return Trial(
+        trial = Trial(
             arm=name,
             init_args=dict(arguments),
             loss=mean if math.isfinite(mean) else None,
@@ -142,6 +150,7 @@ class _Trying:
             notes=fitted.notes,
             block_losses=tuple(in_blocks(costs).tolist()) if math.isfinite(mean) else (),
         )
+        return self._told(arm, trial)
 
     def search(self, arm: Search) -> Trial:
         """Many trainings, each of them kept under a name of its own; the result has the best arguments."""
@@ -158,6 +167,18 @@ class _Trying:
         together = total(each.cost for each in tried)
         assert together is not None
         return replace(best, arm=arm.name, cost=together)
+
+    def _told(self, arm: Arm | Search, trial: Trial) -> Trial:
+        """With the times of its validation rows, and what decides beside its name what it costs."""
+        data, training = self.bench.project.data, self.bench.project.training
+        general = {"network", "epochs", "patience", "learning_rate", "weight_decay", "batch_size"}
+        parts = [
+            arm.model_dump(mode="json"),
+            data.model_dump(mode="json", include={"task", "label", "numbers", "categories", "texts", "images"}),
+            training.model_dump(mode="json", include=general),
+        ]
+        setting = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        return replace(trial, since=self.until.isoformat(), until=self.end.isoformat(), setting=setting)
 
     def _bar(self, how: Recipe) -> float | None:
         """The loss above which a training is hopeless, in the unit that the network learns in."""

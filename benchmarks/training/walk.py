@@ -10,7 +10,8 @@ one, and are compared over the periods after the first retraining. Sums are over
 - `gain` of an arm is `(static - arm) / (static - scratch)` in loss. Where scratch itself gains less than 1 % of the
   static loss this divides by noise: such streams are left out of it, and named.
 - `choice` tries three arms up to the newer half of the newest period, compares them there, and trains the one that it
-  prefers again. `choice of the lowest` takes the lowest cost, whatever its error.
+  prefers again. `choice by one window` knows nothing of earlier ones; `choice of the lowest` takes the lowest cost,
+  whatever its error.
 
 The arms that the headline numbers are made of walk with three seeds; `benchmarks.training.recipes` has all others.
 
@@ -128,12 +129,24 @@ SCRATCHES: dict[str, Callable[[float], History]] = {
 CANDIDATES = ("finetune", "scratch", "scratch on fading")
 
 
-def _lowest(tried: Sequence[Tried]) -> Choice:
+Past = list[Mapping[str, float]]  # what the arms cost on earlier windows
+
+
+def _lowest(tried: Sequence[Tried], earlier: Past) -> Choice:
     best = min(tried, key=lambda each: each.cost)
     return Choice(best.name, best.cost, "")
 
 
-CHOICES: dict[str, Callable[[Sequence[Tried]], Choice]] = {"choice": choose, "choice of the lowest": _lowest}
+def _by_one_window(tried: Sequence[Tried], earlier: Past) -> Choice:
+    return choose(tried)
+
+
+Rule = Callable[[Sequence[Tried], Past], Choice]
+CHOICES: dict[str, Rule] = {
+    "choice": choose,
+    "choice by one window": _by_one_window,
+    "choice of the lowest": _lowest,
+}
 CLAIMED = ("static", "stopped", *CANDIDATES, *CHOICES)  # what the headline numbers are made of
 QUICK = Size(("employment", "california", "credit_cards"), (0,), 9_000, 4, 6, 48, only=CLAIMED)
 FULL = Size(only=CLAIMED)
@@ -225,9 +238,10 @@ class Walker:
         names, first = self.arms(), self._first()
         models = dict.fromkeys(names, first.model)
         tracks = {name: Track() for name in names}
+        pasts: dict[str, Past] = {name: [] for name in CHOICES}
         self._score(models, tracks, 0)
         for number in range(self.size.num_periods - 1):
-            self._retrain(models, tracks, number)
+            self._retrain(models, tracks, pasts, number)
             self._score(models, tracks, number + 1)
         for track in tracks.values():
             del track.costs[0]  # that of the model they share
@@ -243,7 +257,7 @@ class Walker:
         for name, model in models.items():
             tracks[name].costs.append(float(self.costs(model, rows).mean()))
 
-    def _retrain(self, models: dict[str, Model], tracks: dict[str, Track], number: int) -> None:
+    def _retrain(self, models: dict[str, Model], tracks: dict[str, Track], pasts: dict[str, Past], number: int) -> None:
         """Every arm learns the period of that number."""
         road = self.road
         start, end = road.edges[number + 1], road.edges[number + 2]
@@ -265,7 +279,7 @@ class Walker:
         best_epochs = trials["scratch"].fitted.best_epoch
         for name, rule in CHOICES.items():
             if name in models:
-                trained, num_passes = self._choose(rule, models[name], trials, finals, number)
+                trained, num_passes = self._choose(rule, models[name], trials, finals, pasts[name], number)
                 tracks[name].num_passes += num_passes
                 models[name] = trained.model
         for name, (make, weigh) in CHAINS.items():
@@ -277,10 +291,11 @@ class Walker:
 
     def _choose(
         self,
-        rule: Callable[[Sequence[Tried]], Choice],
+        rule: Rule,
         own: Model,
         trials: Mapping[str, Trained],
         finals: Mapping[str, Trained],
+        past: Past,
         number: int,
     ) -> tuple[Trained, int]:
         """What a rule trains on all rows, and the passes of all its trainings: a fine-tune of its own last model."""
@@ -290,9 +305,9 @@ class Walker:
         trial = self.train(how, own, road.material(weigh(road.days), start, middle))
         tried = {name: trials[name] for name in CANDIDATES if name in trials} | {"finetune": trial}
         held_out = road.frame.iloc[middle:end]
-        name = rule(
-            [Tried.of(name, self.costs(each.model, held_out), each.fitted.num_passes) for name, each in tried.items()]
-        ).name
+        costs = {name: self.costs(each.model, held_out) for name, each in tried.items()}
+        name = rule([Tried.of(name, costs[name], each.fitted.num_passes) for name, each in tried.items()], past).name
+        past.append({name: float(found.mean()) for name, found in costs.items()})
         if name == "finetune":
             repeated = again(how, trial.fitted.best_epoch)
             trained = self.train(repeated, own, road.material(weigh(road.days), start, end))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from models.evaluation.budget import Tested
@@ -51,6 +53,31 @@ def holdouts(state: State) -> list[str]:
 def hard_rows(state: State) -> list[str]:
     """Names of the sets of known-hard rows that decisions have added, oldest first."""
     return [str(entry.evidence["hard_rows"]) for entry in state.entries if entry.evidence.get("hard_rows")]
+
+
+def windows_tried(state: State, since: datetime, settings: Mapping[str, str]) -> list[dict[str, float]]:
+    """What arms cost a row on the validation rows of earlier retrains, by name, oldest first; infinite if it diverged.
+
+    Only windows that end before `since`, and before the next one begins: rows count once. Of the trials those that
+    were not ended early and had the same setting.
+
+    Args:
+        state: of the log.
+        since: from where on rows are looked at now.
+        settings: of the arms that are tried now, by name.
+    """
+    found: list[dict[str, float]] = []
+    for entry in reversed(state.entries):
+        trials = entry.evidence.get("trials") if entry.kind == "registered" else None
+        if not trials or not all(trial.get("since") and trial.get("setting") for trial in trials):
+            continue
+        if max(datetime.fromisoformat(trial["until"]) for trial in trials) <= since:
+            whole = (
+                each for each in trials if not each["is_hopeless"] and settings.get(each["arm"]) == each["setting"]
+            )
+            found.append({each["arm"]: math.inf if each["loss"] is None else each["loss"] for each in whole})
+            since = min(datetime.fromisoformat(trial["since"]) for trial in trials)
+    return found[::-1]
 
 
 def _judged(state: State) -> list[Entry]:

@@ -29,6 +29,9 @@ class Trial:
         problem: why there is no loss.
         notes: what a person should know.
         block_losses: the same over blocks of consecutive validation rows, by which arms are compared in pairs.
+        since, until: the times between which the validation rows lie, in ISO 8601.
+        setting: a digest of what else decides what it costs: network, features, label, arguments. Costs of trials with
+            different ones are not of the same arm, whatever its name.
     """
 
     arm: str
@@ -41,6 +44,9 @@ class Trial:
     problem: str = ""
     notes: tuple[str, ...] = field(default=())
     block_losses: tuple[float, ...] = field(default=())
+    since: str = ""
+    until: str = ""
+    setting: str = ""
 
 
 class Trials:

@@ -5,14 +5,18 @@ An arm is tried on rows before the validation window and compared there. The bes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import stdtrit
 
 from models.training.recipes.catalogue import Recipe
 
-NUM_ERRORS = 1.0  # as in the book; `docs/log.md` has what two of them, or earlier attempts as well, came to
+NUM_ERRORS = 1.0  # of one window's rows, as in the book
+LEVEL = 0.05  # of the test over windows; `docs/log.md` has what other rules came to
+FEWEST_WINDOWS = 3
+MOST_TIMES = 2.0  # the passes of another arm: what takes more has to be shown to be better on several windows
 NUM_BLOCKS = 20  # enough for a standard error, and long enough for neighbouring rows to lie in the same one
 
 
@@ -60,22 +64,38 @@ def in_blocks(costs: np.ndarray) -> np.ndarray:
     return np.array([part.mean() for part in parts])
 
 
-def choose(tried: Sequence[Tried]) -> Choice:
-    """The cheapest training among those whose cost is within one standard error of the lowest.
+def choose(tried: Sequence[Tried], earlier: Sequence[Mapping[str, float]] | None = None) -> Choice:
+    """The cheapest training, unless others are shown to be better; then the same is asked of those.
 
-    The arm with the lowest cost is the best, or was lucky on these rows: one that is stopped by them more than others.
-    The error is that of the paired difference to it over the blocks. No promise of an error rate is made here:
-    validation rows choose, and the holdout judges what was chosen.
+    The rows of one window have the weather of one window: on a stream that changes, what is many standard errors better
+    on them may be worse on the next ones. So the draws are windows. An arm is better than another if Student's t of
+    their differences on the windows that they share, this one among them, says so at 5 %, one-sided; there must be
+    three. Until there are, one that takes more than twice the passes is not better, and of others the rows of this
+    window decide: it is better if it costs less by more than a standard error over blocks of rows.
 
-    The one-standard-error rule: Breiman, Friedman, Olshen & Stone 1984, "Classification and Regression Trees", 3.4.3.
+    Without a champion there is nothing to be continued or thrown away: the cheapest arm within one standard error of
+    the lowest cost on this window's rows goes on (Breiman, Friedman, Olshen & Stone 1984, "Classification and
+    Regression Trees", 3.4.3).
+
+    No promise of an error rate is made here: validation rows choose, and the holdout judges what was chosen. Where arms
+    do not differ, a retrain leaves the cheapest one for nothing in 5 % of cases for each other arm, at most. A window
+    in which an arm diverged, or was ended early, says nothing of it.
+
+    Args:
+        tried: the arms, each on the same rows.
+        earlier: what the arms cost, by name, on earlier windows that do not overlap; None without a champion.
 
     Raises:
         ValueError: without arms or validation rows, or when no arm has a finite cost.
 
-    >>> choose([Tried.of("finetune", np.array([0.4, 0.5]), 10), Tried.of("scratch", np.array([0.5, 0.6]), 90)]).reason
+    >>> easy, hard = np.array([0.4, 0.5]), np.array([0.5, 0.6])
+    >>> choose([Tried.of("finetune", easy, 10), Tried.of("scratch", hard, 90)]).reason
     'finetune cost 0.45 a validation row, 18.2 % less than scratch'
-    >>> choose([Tried.of("finetune", np.array([0.5, 0.5]), 10), Tried.of("scratch", np.array([0.4, 0.58]), 90)]).name
+    >>> arms = [Tried.of("finetune", hard, 10), Tried.of("scratch", easy, 90)]
+    >>> choose(arms, []).name
     'finetune'
+    >>> choose(arms, [{"finetune": 0.6, "scratch": 0.49}, {"finetune": 0.7, "scratch": 0.61}]).name
+    'scratch'
     """
     if not tried:
         raise ValueError("there is no arm to choose from; give training.arms at least one")
@@ -85,6 +105,64 @@ def choose(tried: Sequence[Tried]) -> Choice:
     if not finite:
         names = ", ".join(each.name for each in tried)
         raise ValueError(f"no arm has a finite cost on the validation rows ({names}); lower the learning rate")
+    if earlier is None:
+        return _by_rows(finite)
+    return _by_windows(finite, earlier)
+
+
+def _by_windows(finite: Sequence[Tried], earlier: Sequence[Mapping[str, float]]) -> Choice:
+    """The cheapest arm that none of those which beat the ones before it beats."""
+    whole = [each for each in finite if not each.is_hopeless]
+    windows = [*earlier, {each.name: each.cost for each in whole}]
+    standing = whole or [min(finite, key=lambda each: each.cost)]
+    while True:
+        chosen = min(standing, key=lambda each: (each.num_passes, each.cost))
+        better = [each for each in standing if each is not chosen and _is_better(each, chosen, windows)]
+        if not better:
+            break
+        standing = better
+    others = sorted((each for each in finite if each is not chosen), key=lambda each: each.num_passes)
+    said = [f"{chosen.name} cost {chosen.cost:.4g} a validation row"]
+    return Choice(chosen.name, chosen.cost, "; ".join(said + [_compared(chosen, each, windows) for each in others]))
+
+
+def _is_better(one: Tried, other: Tried, windows: Sequence[Mapping[str, float]]) -> bool:
+    """Whether one arm is shown to cost less than another."""
+    behind = _behind(other, one, windows)
+    if len(behind) >= FEWEST_WINDOWS:
+        error = behind.std(ddof=1) / np.sqrt(len(behind))
+        return bool(behind.mean() > stdtrit(len(behind) - 1, 1 - LEVEL) * error)
+    if one.num_passes > MOST_TIMES * other.num_passes:
+        return False
+    return other.cost - one.cost > NUM_ERRORS * _error(one, other)
+
+
+def _behind(one: Tried, other: Tried, windows: Sequence[Mapping[str, float]]) -> np.ndarray:
+    """What one arm cost more than another on each window that they share, (windows,)."""
+    costs = ((window.get(one.name, np.nan), window.get(other.name, np.nan)) for window in windows)
+    return np.array([mine - theirs for mine, theirs in costs if np.isfinite(mine) and np.isfinite(theirs)])
+
+
+def _compared(chosen: Tried, other: Tried, windows: Sequence[Mapping[str, float]]) -> str:
+    """What speaks for the chosen arm, or not, against another one."""
+    if other.is_hopeless:
+        return f"{other.name} was ended early"
+    behind = _behind(other, chosen, windows)
+    if len(behind) >= FEWEST_WINDOWS:
+        more = f"{abs(behind.mean()):.4g} {'more' if behind.mean() >= 0 else 'less'}"
+        verdict = "" if behind.mean() >= 0 else ", which does not show it to be better"
+        return f"{other.name} cost {more} in the mean of {len(behind)} windows{verdict}"
+    if other.num_passes > MOST_TIMES * chosen.num_passes:
+        return (
+            f"{other.name} must be better on {FEWEST_WINDOWS} windows of validation rows, "
+            f"and has been tried on {len(behind)}"
+        )
+    verdict = ", which is within one standard error" if other.cost < chosen.cost else ""
+    return f"{other.name} cost {other.cost:.4g}{verdict}"
+
+
+def _by_rows(finite: Sequence[Tried]) -> Choice:
+    """The cheapest of the arms within one standard error of the lowest cost on this window."""
     best, *others = sorted(finite, key=lambda each: (each.cost, each.num_passes))
     close = [
         each for each in others if not each.is_hopeless and each.cost - best.cost <= NUM_ERRORS * _error(each, best)
@@ -104,13 +182,18 @@ def _reason(chosen: Tried, best: Tried, others: Sequence[Tried]) -> str:
     if not others:
         return f"{said}; there was no other arm"
     if chosen is not best:
-        more = f"{chosen.cost / best.cost - 1:.1%}".replace("%", " %")
         passes = f"{chosen.num_passes:,} sample passes against {best.num_passes:,}"
-        return f"{said}, {more} more than {best.name}, which is within one standard error, with {passes}"
+        more = _more(chosen.cost, best.cost)
+        return f"{said}, {more} than {best.name}, which is within one standard error, with {passes}"
     second = others[0]
     if second.cost == best.cost:
         return f"{said} as {second.name} did, with {best.num_passes:,} sample passes against {second.num_passes:,}"
-    return f"{said}, {1 - best.cost / second.cost:.1%} less than {second.name}".replace("%", " %")
+    less = f"{1 - best.cost / second.cost:.1%}".replace("%", " %")
+    return f"{said}, {less} less than {second.name}"
+
+
+def _more(higher: float, lower: float) -> str:
+    return f"{higher / lower - 1:.1%} more".replace("%", " %") if lower > 0 else "more"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -174,3 +175,48 @@ def test_the_errors_of_a_guardrail_are_those_of_all_rows_against_a_champion(log:
     )
     assert history.guardrail_errors(state, AUC) == [0.02, 0.04]
     assert history.guardrail_errors(state, LOG_LOSS) == [0.3]
+
+
+NOW = {"scratch": "of scratch", "finetune": "of finetune"}
+
+
+def tried(first_day: int, last_day: int, **costs: float | None) -> tuple[str, str, dict[str, Any]]:
+    """A challenger whose arms were tried on the rows between two days of May."""
+    since, until = (datetime(2013, 5, number, tzinfo=UTC).isoformat() for number in (first_day, last_day))
+    trials = [
+        {"arm": arm, "loss": cost, "since": since, "until": until, "setting": f"of {arm}", "is_hopeless": False}
+        for arm, cost in costs.items()
+    ]
+    return ("registered", f"20130501-{first_day:010x}", {"trials": trials})
+
+
+def test_windows_of_earlier_retrains_count_once_and_only_those_that_are_over(log: DecisionLog) -> None:
+    state = write(
+        log,
+        tried(1, 5, scratch=0.5, finetune=0.6),
+        tried(1, 5, scratch=0.5, finetune=0.6),  # several challengers of one attempt tell the same
+        tried(4, 8, scratch=9.0, finetune=9.0),  # has rows of the next one, which is newer
+        tried(7, 12, scratch=None, finetune=0.7),
+        tried(12, 16, scratch=0.4, finetune=0.3),
+        tried(14, 20, scratch=8.0, finetune=8.0),  # reaches into what is asked for
+    )
+    first, second = {"scratch": 0.5, "finetune": 0.6}, {"scratch": math.inf, "finetune": 0.7}
+    third = {"scratch": 0.4, "finetune": 0.3}
+    assert history.windows_tried(state, datetime(2013, 5, 17, tzinfo=UTC), NOW) == [first, second, third]
+    assert history.windows_tried(state, datetime(2013, 5, 12, tzinfo=UTC), NOW) == [first, second]
+    assert history.windows_tried(state, datetime(2013, 5, 4, tzinfo=UTC), NOW) == []
+
+
+def test_trials_of_an_earlier_version_without_times_are_no_windows(log: DecisionLog) -> None:
+    old = ("registered", "20130501-0000000001", {"trials": [{"arm": "scratch", "loss": 0.5}]})
+    untried = ("registered", "20130501-0000000002", {"trials": []})
+    state = write(log, old, untried, tried(1, 5, scratch=0.5))
+    assert history.windows_tried(state, AS_OF.replace(day=20), NOW) == [{"scratch": 0.5}]
+
+
+def test_trials_that_were_ended_early_or_of_another_network_are_not_compared(log: DecisionLog) -> None:
+    kind, version, evidence = tried(1, 5, scratch=0.5, finetune=0.6, online=0.7)
+    evidence["trials"][0]["is_hopeless"] = True
+    evidence["trials"][1]["setting"] = "of another"
+    state = write(log, (kind, version, evidence))
+    assert history.windows_tried(state, AS_OF.replace(day=20), NOW | {"online": "of online"}) == [{"online": 0.7}]
