@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 from models.training.recipes.catalogue import Recipe
 
 NUM_ERRORS = 1.0  # of one window's rows, as in the book
-LEVEL = 0.05  # of the test over windows; `docs/log.md` has what other rules came to
+LEVEL = 0.05  # of all tests over windows of one arm; `docs/log.md` has what other rules came to
 FEWEST_WINDOWS = 3
 MOST_TIMES = 2.0  # the passes of another arm: what takes more has to be shown to be better on several windows
 NUM_BLOCKS = 20  # enough for a standard error, and long enough for neighbouring rows to lie in the same one
@@ -69,17 +69,18 @@ def choose(tried: Sequence[Tried], earlier: Sequence[Mapping[str, float]] | None
 
     The rows of one window have the weather of one window: on a stream that changes, what is many standard errors better
     on them may be worse on the next ones. So the draws are windows. An arm is better than another if Student's t of
-    their differences on the windows that they share, this one among them, says so at 5 %, one-sided; there must be
-    three. Until there are, one that takes more than twice the passes is not better, and of others the rows of this
-    window decide: it is better if it costs less by more than a standard error over blocks of rows.
+    their differences on the windows that they share, this one among them, says so, one-sided, at 5 % shared by all that
+    are compared with it (Bonferroni); there must be three. Until there are, one that takes more than twice the passes
+    is not better, and of others the rows of this window decide: it is better if it costs less by more than a standard
+    error over blocks of rows.
 
     Without a champion there is nothing to be continued or thrown away: the cheapest arm within one standard error of
     the lowest cost on this window's rows goes on (Breiman, Friedman, Olshen & Stone 1984, "Classification and
     Regression Trees", 3.4.3).
 
     No promise of an error rate is made here: validation rows choose, and the holdout judges what was chosen. Where arms
-    do not differ, a retrain leaves the cheapest one for nothing in 5 % of cases for each other arm, at most. A window
-    in which an arm diverged, or was ended early, says nothing of it.
+    do not differ, a retrain leaves the cheapest one for nothing in 5 % of cases at most, once there are windows. One in
+    which an arm diverged, or was ended early, says nothing of it.
 
     Args:
         tried: the arms, each on the same rows.
@@ -117,7 +118,8 @@ def _by_windows(finite: Sequence[Tried], earlier: Sequence[Mapping[str, float]])
     standing = whole or [min(finite, key=lambda each: each.cost)]
     while True:
         chosen = min(standing, key=lambda each: (each.num_passes, each.cost))
-        better = [each for each in standing if each is not chosen and _is_better(each, chosen, windows)]
+        level = LEVEL / max(1, len(standing) - 1)
+        better = [each for each in standing if each is not chosen and _is_better(each, chosen, windows, level)]
         if not better:
             break
         standing = better
@@ -126,12 +128,12 @@ def _by_windows(finite: Sequence[Tried], earlier: Sequence[Mapping[str, float]])
     return Choice(chosen.name, chosen.cost, "; ".join(said + [_compared(chosen, each, windows) for each in others]))
 
 
-def _is_better(one: Tried, other: Tried, windows: Sequence[Mapping[str, float]]) -> bool:
+def _is_better(one: Tried, other: Tried, windows: Sequence[Mapping[str, float]], level: float) -> bool:
     """Whether one arm is shown to cost less than another."""
     behind = _behind(other, one, windows)
     if len(behind) >= FEWEST_WINDOWS:
         error = behind.std(ddof=1) / np.sqrt(len(behind))
-        return bool(behind.mean() > stdtrit(len(behind) - 1, 1 - LEVEL) * error)
+        return bool(behind.mean() > stdtrit(len(behind) - 1, 1 - level) * error)
     if one.num_passes > MOST_TIMES * other.num_passes:
         return False
     return other.cost - one.cost > NUM_ERRORS * _error(one, other)
