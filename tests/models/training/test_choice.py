@@ -196,6 +196,28 @@ def test_the_test_over_windows_is_students(behind: list[float], now: float) -> N
     assert choose(two(now), windows(*behind)).name == ("scratch" if p < 0.05 else "finetune")
 
 
+def test_the_level_is_shared_by_the_arms_that_are_compared_with_the_cheapest() -> None:
+    behind = np.array([0.12, 0.02, 0.06, 0.03])
+    assert 0.025 < stats.ttest_1samp(behind, 0, alternative="greater").pvalue < 0.05
+    past = windows(*behind[:-1])
+    assert choose(two(behind[-1]), past).name == "scratch"
+    for costs in past:
+        costs["scratch on fading"] = 0.9
+    assert choose([*two(behind[-1]), tried("scratch on fading", 0.9, 800)], past).name == "finetune"
+
+
+@pytest.mark.parametrize("num_dear", [1, 3])
+@pytest.mark.parametrize("num_windows", [3, 6])
+def test_where_arms_do_not_differ_the_cheapest_is_seldom_left(num_dear: int, num_windows: int) -> None:
+    random, left, num_walks = np.random.default_rng(num_dear * num_windows), 0, 1_500
+    for _ in range(num_walks):
+        costs = random.normal(size=(num_windows, 1 + num_dear))
+        past = [{str(arm): float(cost) for arm, cost in enumerate(window)} for window in costs[:-1]]
+        arms = [tried(str(arm), float(cost), 1 if arm == 0 else 10) for arm, cost in enumerate(costs[-1])]
+        left += choose(arms, past).name != "0"
+    assert 0.02 < left / num_walks < 0.05 + 3 * (0.05 * 0.95 / num_walks) ** 0.5
+
+
 @given(st.lists(CENTS, min_size=0, max_size=8), CENTS, st.integers(-5, 5))
 def test_what_a_window_costs_everybody_changes_no_choice(behind: list[float], now: float, shift: int) -> None:
     past = windows(*behind)
