@@ -98,24 +98,24 @@ def pulled(*penalties: Any) -> Hooks:
     return Hooks(penalty=_Sum(penalties))
 
 
-@pytest.mark.parametrize(
-    "job, device, is_graphed",
-    {
-        "mlp": (job(network()), "cuda:0", True),
-        "tabm": (job(network(TabM)), "cuda:0", True),
-        "on a cpu": (job(network()), "cpu", False),
-        "shared by two": (job(network(), replace(SETTINGS, devices=2)), "cuda:0", False),
-        "given up": (job(network(), replace(SETTINGS, graphs=False)), "cuda:0", False),
-        "a subclass that does not say so": (job(network(Own)), "cuda:0", False),
-        "another network": (job(nn.Linear(3, 1)), "cuda:0", False),
-        "a LightningModule": (job(Stepping()), "cuda:0", False),
-        "a penalty that says so": (job(network(), hooks=pulled(Distance(), Distance())), "cuda:0", True),
-        "a penalty that does not": (job(network(), hooks=pulled(Distance(), distance)), "cuda:0", False),
-        "our penalty": (job(network(), hooks=pulled(Pull(0.1).penalty(network()))), "cuda:0", True),
-    }.values(),
-    ids=str,
-)
-def test_only_what_says_so_is_recorded_and_only_on_one_gpu(job: Job, device: str, is_graphed: bool) -> None:
+JOBS: dict[str, tuple[Job, str, bool]] = {
+    "mlp": (job(network()), "cuda:0", True),
+    "tabm": (job(network(TabM)), "cuda:0", True),
+    "on a cpu": (job(network()), "cpu", False),
+    "shared by two": (job(network(), replace(SETTINGS, devices=2)), "cuda:0", False),
+    "given up": (job(network(), replace(SETTINGS, graphs=False)), "cuda:0", False),
+    "a subclass that does not say so": (job(network(Own)), "cuda:0", False),
+    "another network": (job(nn.Linear(3, 1)), "cuda:0", False),
+    "a LightningModule": (job(Stepping()), "cuda:0", False),
+    "a penalty that says so": (job(network(), hooks=pulled(Distance(), Distance())), "cuda:0", True),
+    "a penalty that does not": (job(network(), hooks=pulled(Distance(), distance)), "cuda:0", False),
+    "our penalty": (job(network(), hooks=pulled(Pull(0.1).penalty(network()))), "cuda:0", True),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_only_what_says_so_is_recorded_and_only_on_one_gpu(name: str) -> None:
+    job, device, is_graphed = JOBS[name]
     assert _is_graphed(job, torch.device(device)) == is_graphed
 
 
