@@ -95,17 +95,11 @@ def handwritten(network: MLP, rows: Labelled, batch_size: int, epochs: int, watc
     """The least that trains: no loss is kept, nothing is said."""
     network.to(watch.device).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
-    numbers, categories, labels = *rows.encoded.tensors, rows.targets
-    generator = torch.Generator().manual_seed(0)
+    step, generator = _step(network, rows, optimizer, watch.device), torch.Generator().manual_seed(0)
     for _ in range(epochs):
         order = torch.randperm(len(rows), generator=generator).to(watch.device)
         for chosen in torch.split(order, batch_size):
-            optimizer.zero_grad()
-            with _precision(watch.device):
-                logits = network(numbers[chosen], categories[chosen])
-                loss = binary_cross_entropy_with_logits(logits, labels[chosen])
-            loss.backward()
-            optimizer.step()
+            step(chosen)
         watch.mark()
 
 
@@ -115,16 +109,7 @@ def graphed(network: MLP, rows: Labelled, batch_size: int, epochs: int, watch: S
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True, capturable=True
     )
-    numbers, categories, labels = *rows.encoded.tensors, rows.targets
-
-    def step(chosen: torch.Tensor) -> None:
-        optimizer.zero_grad()
-        with _precision(watch.device):
-            logits = network(numbers[chosen], categories[chosen])
-            loss = binary_cross_entropy_with_logits(logits, labels[chosen])
-        loss.backward()
-        optimizer.step()
-
+    step = _step(network, rows, optimizer, watch.device)
     places = torch.arange(batch_size, device=watch.device) % len(rows)
     stream = torch.cuda.Stream(watch.device)
     stream.wait_stream(torch.cuda.current_stream(watch.device))
@@ -143,6 +128,23 @@ def graphed(network: MLP, rows: Labelled, batch_size: int, epochs: int, watch: S
             else:
                 step(chosen)
         watch.mark()
+
+
+def _step(
+    network: MLP, rows: Labelled, optimizer: torch.optim.Optimizer, device: torch.device
+) -> Callable[[torch.Tensor], None]:
+    """A step on the rows of some places."""
+    numbers, categories, labels = *rows.encoded.tensors, rows.targets
+
+    def step(chosen: torch.Tensor) -> None:
+        optimizer.zero_grad()
+        with _precision(device):
+            logits = network(numbers[chosen], categories[chosen])
+            loss = binary_cross_entropy_with_logits(logits, labels[chosen])
+        loss.backward()
+        optimizer.step()
+
+    return step
 
 
 def dataloader(network: MLP, rows: Labelled, batch_size: int, epochs: int, watch: Stopwatch) -> None:

@@ -204,7 +204,7 @@ class Batches(InEpochs):
     def __init__(self, rows: Labelled, batch_size: int, seed: int | None = None) -> None:
         super().__init__(len(rows), batch_size)
         self.rows, self.seed, self.are_picked = rows, seed, False
-        # A GPU would wait for the order of an epoch about as long as for an eighth of the epoch.
+        # A GPU would wait for the order of an epoch: the CPU draws the next one meanwhile.
         self._shuffler = ThreadPoolExecutor(1, "shuffling") if rows.targets.is_cuda and seed is not None else None
         self._next_order: tuple[int, Future[Tensor]] | None = None
 

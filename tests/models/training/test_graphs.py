@@ -279,7 +279,8 @@ def test_rows_come_in_the_same_order_on_every_device() -> None:
     there, here = Batches(given.to(torch.device("cuda:0")), 64, seed=3), Batches(given, 64, seed=3)
     for _ in range(3):
         for on_gpu, on_cpu in zip(there, here, strict=True):
-            assert all(torch.equal(mine.cpu(), theirs) for mine, theirs in zip(on_gpu.tensors, on_cpu.tensors))  # noqa: B905
+            pairs = zip(on_gpu.tensors, on_cpu.tensors, strict=True)
+            assert all(torch.equal(mine.cpu(), theirs) for mine, theirs in pairs)
     there.load_state_dict({"epoch": 7, "position": 3})
     here.load_state_dict({"epoch": 7, "position": 3})
     assert torch.equal(next(iter(there)).targets.cpu(), next(iter(here)).targets)
