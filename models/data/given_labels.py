@@ -156,10 +156,9 @@ class GivenLabels:
 
     def _drawn(self) -> set[str]:
         """Ids that stood on a list by chance, and on none for another reason."""
-        paths = [path for path in self.storage.list(self.wanted) if path.endswith(".parquet")]
         drawn: set[str] = set()
         selected: set[str] = set()
-        for content in self.storage.read_all(paths):
+        for content in self.storage.read_folder(self.wanted, suffix=".parquet").values():
             listed = pd.read_parquet(io.BytesIO(content), columns=[ID, IS_SELECTED])
             selected.update(listed[ID][listed[IS_SELECTED]])
             drawn.update(listed[ID][~listed[IS_SELECTED]])

@@ -1,12 +1,17 @@
-"""Copies on this machine of objects whose name says what is in them."""
+"""Copies on this machine of objects that are known by what is in them, or by what their store says of it."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-from collections.abc import Callable
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 class Copies:
@@ -42,6 +47,30 @@ class Copies:
                 return None
             part.replace(target)
         return target
+
+    def keep(self, path: str, content: bytes, *known_by: str) -> None:
+        """Keep the content of the object at `path`, to be recalled by the same words: its store, and its entity tag.
+
+        It spares a request and no more: where nothing can be written, nothing is kept.
+        """
+        target = self._recalled(path, known_by)
+        part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+        with suppress(OSError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(hashlib.sha256(content).digest() + content)
+            part.replace(target)
+
+    def recall(self, path: str, *known_by: str) -> bytes | None:
+        """What was kept of the object at `path` by these words, if it was, and is what it was."""
+        try:
+            kept = self._recalled(path, known_by).read_bytes()
+        except OSError:
+            return None
+        digest, content = kept[:DIGEST_BYTES], kept[DIGEST_BYTES:]
+        return content if hashlib.sha256(content).digest() == digest else None
+
+    def _recalled(self, path: str, known_by: Sequence[str]) -> Path:
+        return self.folder / f"{path}.{hashlib.sha256(json.dumps(known_by).encode()).hexdigest()[:16]}"
 
 
 def has_digest(path: Path, sha256: str) -> bool:

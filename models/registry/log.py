@@ -227,8 +227,7 @@ class DecisionLog:
         """
         entries: list[Entry] = []
         previous = GENESIS
-        paths = self.storage.list(self.folder)
-        for sequence, (path, content) in enumerate(zip(paths, self.storage.read_all(paths), strict=True)):
+        for sequence, (path, content) in enumerate(self.storage.read_folder(self.folder).items()):
             if path != self._path(sequence):
                 raise LogBroken(f"{path} stands where {self._path(sequence)} was expected; an entry is missing")
             entry = _parse(path, content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -127,12 +127,17 @@ class Storage:
         """The content at `path`. Raises `FileNotFoundError` when there is none."""
         return self._ask(f"reading {path}", lambda: obstore.get(self._reader, path).bytes().to_bytes())
 
-    def read_all(self, paths: Iterable[str]) -> list[bytes]:
-        """The content at each path, from an object store several at a time. Raises as `read` does."""
+    def read_folder(self, prefix: str, suffix: str = "") -> dict[str, bytes]:
+        """The content of each object under the folder `prefix` whose path ends with `suffix`, by its path, sorted.
+
+        Of a bucket only what this machine has not read before is fetched, several objects at a time: the list says of
+        each what it is now.
+        """
+        listed = {path: tag for path, tag in self._listed(prefix) if path.endswith(suffix)}
         if not self.is_remote:
-            return [self.read(path) for path in paths]
+            return {path: self.read(path) for path in listed}
         with ThreadPoolExecutor(READERS) as readers:
-            return list(readers.map(self.read, paths))
+            return dict(zip(listed, readers.map(self._read_once, listed, listed.values()), strict=True))
 
     def exists(self, path: str) -> bool:
         """Whether `path` was written."""
@@ -144,12 +149,7 @@ class Storage:
 
     def list(self, prefix: str) -> list[str]:
         """Paths under the folder `prefix`, sorted."""
-
-        def paths() -> list[str]:
-            return [entry["path"] for batch in obstore.list(self._reader, prefix, chunk_size=1000) for entry in batch]
-
-        # What consoles show as a folder can be an empty object of that name.
-        return sorted(path for path in self._ask(f"listing {prefix}", paths) if path != prefix)
+        return [path for path, _ in self._listed(prefix)]
 
     def file(self, path: str, sha256: str) -> Path | None:
         """A file on this machine with the content at `path`; None if its SHA-256 does not begin with `sha256`.
@@ -167,6 +167,26 @@ class Storage:
     def place(self, path: str) -> str:
         """Where `path` lies, to be shown to a person: a file of this machine, or a URL."""
         return f"{self.root}/{path}" if self.is_remote else str(Path(self.root) / path)
+
+    def _listed(self, prefix: str) -> Sequence[tuple[str, str | None]]:
+        """Paths under a folder, sorted, each with what its store names this content of the object by, if it does."""
+
+        def objects() -> Sequence[tuple[str, str | None]]:
+            batches = obstore.list(self._reader, prefix, chunk_size=1000)
+            return [(entry["path"], entry["e_tag"]) for batch in batches for entry in batch]
+
+        # What consoles show as a folder can be an empty object of that name.
+        return sorted(each for each in self._ask(f"listing {prefix}", objects) if each[0] != prefix)
+
+    def _read_once(self, path: str, tag: str | None) -> bytes:
+        """The content at a path, which is not fetched if this machine has kept what the tag stands for."""
+        if tag and (kept := self._copies.recall(path, self.root, tag)) is not None:
+            return kept
+        got = self._ask(f"reading {path}", lambda: obstore.get(self._reader, path))
+        content = self._ask(f"reading {path}", lambda: got.bytes().to_bytes())
+        if tag := got.meta["e_tag"]:  # which may be newer than the list
+            self._copies.keep(path, content, self.root, tag)
+        return content
 
     def _create(self, path: str, content: bytes) -> bool:
         def put(is_first: bool) -> bool:

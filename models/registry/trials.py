@@ -69,8 +69,8 @@ class Trials:
 
     def of(self, attempt: str) -> list[Trial]:
         """All trials of an attempt, in the order of their names."""
-        paths = self.storage.list(f"{self.folder}/{_hash(attempt)}")
-        return sorted(map(_adapter().validate_json, self.storage.read_all(paths)), key=lambda each: each.arm)
+        contents = self.storage.read_folder(f"{self.folder}/{_hash(attempt)}").values()
+        return sorted(map(_adapter().validate_json, contents), key=lambda each: each.arm)
 
     def _path(self, attempt: str, arm: str) -> str:
         return f"{self.folder}/{_hash(attempt)}/{_hash(arm)}.json"

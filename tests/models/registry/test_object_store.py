@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from models.registry.log import DecisionLog
+from models.registry.log import DecisionLog, LogBroken
 from models.registry.storage import Storage
 from models.registry.stores import Credentials, StoreOptions
 from tests.places import KEY_ID, REGION, SECRET, Bucket
@@ -129,6 +130,83 @@ def test_everything_is_found_by_the_environment_alone(bucket: Bucket, monkeypatc
     assert bucket.objects() == {PATH: b"mine"}
 
 
+def fetched(bucket: Bucket) -> list[str]:
+    """Names of the objects that were read since this was last asked."""
+    names = [path.rpartition("/")[2] for method, path in bucket.server.requests if method == "GET"]
+    bucket.server.requests.clear()
+    return sorted(name for name in names if name.endswith(".json"))
+
+
+def written(bucket: Bucket, number: int, project: str = "flights") -> DecisionLog:
+    log = DecisionLog(bucket.storage(), project)
+    for each in range(len(log.read().entries), number):
+        log.append("declined", f"No {each}.", attempt=f"{each}", version=None, against=None, as_of=AS_OF, now=AS_OF)
+    bucket.server.requests.clear()
+    return log
+
+
+def test_a_machine_fetches_each_entry_of_a_log_once(bucket: Bucket, tmp_path: Path) -> None:
+    written(bucket, 3)
+    elsewhere = dataclasses.replace(bucket, work=tmp_path / "another machine")
+    log = DecisionLog(elsewhere.storage(), "flights")
+    first = log.read()
+    assert fetched(bucket) == ["00000000.json", "00000001.json", "00000002.json"]
+    assert DecisionLog(elsewhere.storage(), "flights").read() == log.read() == first
+    assert fetched(bucket) == []
+    written(bucket, 5)
+    assert [entry.reason for entry in log.read().entries] == [f"No {each}." for each in range(5)]
+    assert fetched(bucket) == ["00000003.json", "00000004.json"]
+
+
+def test_an_entry_that_is_changed_in_the_bucket_is_found_though_it_was_read_before(bucket: Bucket) -> None:
+    log = written(bucket, 2)
+    log.read()
+    path = "registry/flights/log/00000000.json"
+    bucket.put(path, bucket.objects()[path].replace(b"No 0.", b"No 9."))
+    with pytest.raises(LogBroken, match=r"00000000\.json was changed after it was written"):
+        log.read()
+
+
+def test_a_copy_that_is_changed_or_cut_on_this_machine_is_fetched_anew(bucket: Bucket) -> None:
+    log = written(bucket, 3)
+    whole = log.read()
+    copies = sorted(path for path in bucket.work.rglob("*") if path.is_file())
+    assert len(copies) == 3
+    copies[0].write_bytes(copies[0].read_bytes().replace(b"No 0.", b"No 9."))
+    copies[1].write_bytes(b"cut")
+    fetched(bucket)
+    assert log.read() == whole
+    assert fetched(bucket) == ["00000000.json", "00000001.json"]
+    assert log.read() == whole
+    assert fetched(bucket) == []
+
+
+def test_copies_of_one_bucket_are_not_taken_for_those_of_another(bucket: Bucket) -> None:
+    same = b"the same bytes, and so the same tag"
+    other = dataclasses.replace(bucket, prefix="models of others")
+    for each in (bucket, other):
+        each.put("wanted/one.json", same)
+    assert bucket.storage().read_folder("wanted") == other.storage().read_folder("wanted") == {"wanted/one.json": same}
+    assert fetched(bucket) == ["one.json", "one.json"]
+
+
+def test_a_folder_is_read_where_no_copy_can_be_kept(bucket: Bucket) -> None:
+    bucket.work.parent.mkdir(parents=True, exist_ok=True)
+    bucket.work.write_text("a file where a folder should be")
+    log = written(bucket, 2)
+    assert [entry.reason for entry in log.read().entries] == ["No 0.", "No 1."]
+    assert bucket.work.is_file()
+
+
+def test_of_a_folder_those_with_a_suffix_are_read_alone(bucket: Bucket) -> None:
+    for name in ("b.json", "a.json", "a.csv"):
+        bucket.put(f"wanted/{name}", name.encode())
+    bucket.server.requests.clear()
+    assert list(bucket.storage().read_folder("wanted", suffix=".json")) == ["wanted/a.json", "wanted/b.json"]
+    assert fetched(bucket) == ["a.json", "b.json"]
+    assert bucket.storage().read_folder("nothing") == {}
+
+
 def opened(bucket: Bucket, credentials: Credentials | None = None, **options: object) -> Storage:
     """A storage that gives up at once."""
     usual = dataclasses.replace(bucket.opening.options, **options)  # type: ignore[type-var, arg-type]
@@ -141,7 +219,7 @@ def told(storage: Storage) -> set[tuple[type[Exception], str]]:
         lambda: storage.create(PATH, b""),
         lambda: storage.replace(PATH, b"", "text/html"),
         lambda: storage.read(PATH),
-        lambda: storage.read_all([PATH]),
+        lambda: storage.read_folder("log"),
         lambda: storage.list("log"),
         lambda: storage.file(PATH, "abc"),
     ]

@@ -123,8 +123,7 @@ def test_a_missing_path_does_not_exist_and_cannot_be_read(place: Place) -> None:
     assert storage.list("nothing") == []
     with pytest.raises(FileNotFoundError):
         storage.read("nothing")
-    with pytest.raises(FileNotFoundError):
-        storage.read_all(["nothing"])
+    assert storage.read_folder("nothing") == {}
 
 
 def test_a_folder_holds_its_own_paths_and_not_those_of_a_longer_name(place: Place) -> None:
@@ -132,7 +131,7 @@ def test_a_folder_holds_its_own_paths_and_not_those_of_a_longer_name(place: Plac
     for path in ("log/b", "log/a", "log/deep/c", "logbook/d", "log2/e"):
         storage.create(path, path.encode())
     assert storage.list("log") == ["log/a", "log/b", "log/deep/c"]
-    assert storage.read_all(["logbook/d", "log/a"]) == [b"logbook/d", b"log/a"]
+    assert storage.read_folder("log") == {path: path.encode() for path in storage.list("log")}
 
 
 def test_many_paths_are_all_listed_in_order(place: Place) -> None:
