@@ -5,6 +5,7 @@ It serves until it is told to end, or until the command that has started it has 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -13,9 +14,12 @@ from threading import Thread
 
 import uvicorn
 
+from tasks import GARBAGE_SEARCHED_AFTER
+
 
 def main() -> None:
     """Serve as Prefect's own `SubprocessASGIServer` does."""
+    gc.set_threshold(GARBAGE_SEARCHED_AFTER)  # before the server is imported, which uvicorn does
     Thread(target=_end_with, args=[int(sys.argv[2])], daemon=True).start()
     uvicorn.run(
         "prefect.server.api.server:create_app", factory=True, fd=int(sys.argv[1]), log_level="error", lifespan="on"

@@ -180,3 +180,13 @@ def test_the_list_of_flows_needs_neither_torch_nor_prefect(tmp_path: Path) -> No
         "import sys\nimport flows.__main__\nflows.__main__.main()\nassert not {'torch', 'prefect'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, script], env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+def test_what_a_flow_imports_is_not_searched_for_garbage_again_and_again(tmp_path: Path) -> None:
+    script = tmp_path / "searched.py"
+    script.write_text("import flows.retrain, models.training.fit, gc\nprint(gc.get_stats()[2]['collections'])\n")
+    done = subprocess.run(
+        [sys.executable, script], env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True, text=True
+    )
+    assert int(done.stdout) <= 1  # eight, at Python's own pace
