@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +14,7 @@ from prefect import Task
 from prefect.task_runners import ProcessPoolTaskRunner
 
 from configs.training import Training
+from models.training.devices import end_with
 from tasks.meter import uses_gpu
 
 R = TypeVar("R")
@@ -35,13 +37,14 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
     places = min(num_side_by_side(training), len(calls))
     if places <= 1:
         return [task(*arguments) for arguments in calls]
+    others = set(multiprocessing.active_children())
     with ExitStack() as open_runners:
         runners = [
             open_runners.enter_context(
                 ProcessPoolTaskRunner(
                     max_workers=1,
                     initializer=_set_up,
-                    initargs=(_devices(training, place), torch.get_num_threads()),
+                    initargs=(_devices(training, place), torch.get_num_threads(), os.getpid()),
                 )
             )
             for place in range(places)
@@ -52,7 +55,12 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
         ]
         try:
             return [future.result() for future in futures]
-        except BrokenProcessPool as error:
+        except BaseException as error:
+            # A run that is cancelled, or has failed, waits for nothing more; each training goes on from its last state.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            if not isinstance(error, BrokenProcessPool):
+                raise
             raise RuntimeError(
                 "the process of a training that ran side by side with others ended: it was killed, or made no step for "
                 "training.stall_minutes; its stderr says more"
@@ -73,7 +81,8 @@ def _devices(training: Training, place: int) -> str | None:
     return ",".join(names[place * training.devices : (place + 1) * training.devices])
 
 
-def _set_up(devices: str | None, num_threads: int) -> None:
+def _set_up(devices: str | None, num_threads: int, parent: int) -> None:
+    end_with(parent)
     if devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = devices
     torch.set_num_threads(num_threads)

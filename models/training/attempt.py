@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from models.data.batches import Batches, Loader, Rows, Shared
 from models.training import checkpoints, devices
-from models.training.callbacks import Averaging, Judge, Penalising, Rate, floats_of, is_sharded
+from models.training.callbacks import Averaging, Judge, Penalising, Rate, Undisturbed, floats_of, is_sharded
 from models.training.graphs import Unrecordable
 from models.training.module import GraphedLearner, Learner
 from models.training.objectives import Objective
@@ -76,7 +76,7 @@ def train_here(job: Job, rank: int, tell: devices.Tell) -> tuple[Fitted, dict[st
         progress = Progress(job.name, judge, lambda numbers: tell("epoch", numbers), lambda line: tell("line", line))
         ending = _Ending(network, judge, averaging)
         module, callbacks = _module(job, is_graphed)
-        callbacks += [each for each in (averaging, judge, progress, pulse, ending) if each is not None]
+        callbacks += [each for each in (Undisturbed(), averaging, judge, progress, pulse, ending) if each is not None]
         if job.folder and job.keeps_state:
             come_to = {name: getattr(settings, name) for name in MAY_CHANGE}
             saver = checkpoints.Saver(job.folder, train, job.fingerprint, come_to, job.notes, job.every)

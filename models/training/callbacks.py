@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -173,6 +175,23 @@ class Judge(Callback):
             each.training = was_training
         cost, rows = over_processes(sums).tolist()
         return cost / rows if rows else math.nan
+
+
+class Undisturbed(Callback):
+    """Leaves SIGTERM to whoever had taken it over before the training, as if Lightning did not listen.
+
+    Lightning puts a handler of its own before that one. Who looks whose handler is there before a process is told to
+    end takes it for one that will not listen: a run that a person cancelled while it trained was crashed for Prefect.
+    What Lightning's handler does is for Slurm, and for processes of a launcher, where it stays.
+    """
+
+    def __init__(self) -> None:
+        self._before = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: Any) -> None:
+        """Put it back: Lightning has set its own by now, and does not look again."""
+        if callable(self._before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._before)
 
 
 class Rate(Callback):

@@ -153,8 +153,7 @@ def _listen(processes: list[Any], messages: Any, told: Tell, stall_seconds: floa
 def _work(
     work: Callable[..., Any], arguments: tuple[Any, ...], rank: int, number: int, port: int, messages: Any, parent: int
 ) -> None:
-    os.setpgid(0, 0)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
+    end_with(parent)
     # What torchrun sets: Lightning then takes the processes as they are.
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": "0"}
     os.environ |= {"LOCAL_RANK": str(rank), "WORLD_SIZE": str(number)}
@@ -180,8 +179,13 @@ def _work(
             torch.distributed.destroy_process_group()
 
 
-def _end_with(parent: int) -> None:
-    """End this process and what it has started once its parent has ended: nobody waits for it any more."""
+def end_with(parent: int) -> None:
+    """Have this process, in a group of its own, end with what it has started once its parent has: nobody waits then."""
+    os.setpgid(0, 0)
+    threading.Thread(target=_end_after, args=(parent,), name="parent", daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(SECONDS_BETWEEN_LOOKS)
     os.killpg(0, signal.SIGKILL)

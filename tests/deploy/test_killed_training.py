@@ -7,8 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -69,10 +72,42 @@ def test_the_next_run_goes_on_with_a_training_that_was_killed(shell: Shell, fold
     assert list(folder.rglob("*.state")) == []
 
 
-def begin(shell: Shell) -> str:
+def test_a_run_that_a_person_cancels_while_it_trains_ends_and_the_next_one_goes_on(
+    shell: Shell, folder: Path, tmp_path: Path
+) -> None:
+    warm = {"command": f"{sys.executable} -m tasks.warm prefect.engine", "env": {"XDG_RUNTIME_DIR": str(tmp_path)}}
+    try:
+        assert any("tasks.warm" in command for command in cancelled(shell, folder, warm))
+        assert not any("tasks.warm" in command for command in cancelled(shell, folder, {}))
+    finally:
+        for pid, command in processes_with(f"XDG_RUNTIME_DIR={tmp_path}").items():
+            if "tasks.warm.parent" in command:
+                os.kill(pid, signal.SIGTERM)
+    log = Registry.open(folder / ".perennial", NAME).log
+    assert log.read().entries == ()
+
+    again = begin(shell)
+    assert eventually(lambda: over(shell, again), SECONDS) == "COMPLETED"
+    assert [entry.kind for entry in log.read().entries] == ["registered", "promoted"]
+    assert "and goes on from there" in logs(shell, again)
+
+
+def cancelled(shell: Shell, folder: Path, job_variables: Mapping[str, Any]) -> list[str]:
+    """The commands of the processes of a run that was cancelled, by what the button in the UI does, and has ended."""
+    run, begun = begin(shell, job_variables), time.time()
+    eventually(lambda: [each for each in folder.rglob("*.state") if each.stat().st_mtime > begun], SECONDS)
+    processes = processes_with(f"PREFECT__FLOW_RUN_ID={run}")
+    shell.ask(f"flow_runs/{run}/set_state", state={"type": "CANCELLING"})
+    assert eventually(lambda: over(shell, run), SECONDS) == "CANCELLED"
+    eventually(lambda: not processes_with(f"PREFECT__FLOW_RUN_ID={run}"), SECONDS)
+    return list(processes.values())
+
+
+def begin(shell: Shell, job_variables: Mapping[str, Any] = MappingProxyType({})) -> str:
     (deployment,) = [each for each in shell.ask("deployments/filter") if each["name"] == f"retrain-{NAME}"]
     parameters = {"as_of": f"{small_project.FIRST:%Y-%m-%d}", "trigger": "first champion"}
-    return str(shell.ask(f"deployments/{deployment['id']}/create_flow_run", parameters=parameters)["id"])
+    path = f"deployments/{deployment['id']}/create_flow_run"
+    return str(shell.ask(path, parameters=parameters, job_variables=dict(job_variables))["id"])
 
 
 def over(shell: Shell, run: str) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
 from datetime import timedelta
 
 import numpy as np
@@ -23,7 +25,7 @@ from tasks.ingest import ingest
 from tasks.require import metric_of
 from tasks.step import columns_of, load_version
 from tasks.turn import Turn
-from tests.flows.commands import Shell
+from tests.flows.commands import Shell, eventually, processes_with
 from tests.flows.conftest import Own, day
 
 pytestmark = pytest.mark.slow
@@ -31,6 +33,7 @@ SECOND_CHAMPION = 6  # entries until then
 AS_OF = day("2025-04-26")
 BOTH = "training.arms=[finetune, scratch]"
 HOLM = "gate.several=holm"
+SECONDS = 120  # a tenth, where nothing else runs
 
 
 def _p_values(own: Own, project: Project, versions: list[VersionId]) -> list[float]:
@@ -172,6 +175,28 @@ def test_arms_tried_side_by_side_in_processes_come_to_the_same(own: Own, prefect
     together = retrain(own.having(bars, "training.side_by_side=2"), as_of=AS_OF)
     assert {trial.arm: trial.loss for trial in own.registry.trials.of(together.attempt)} == losses
     assert together.evidence["training"]["arm"] == one_by_one.evidence["training"]["arm"]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_trainings_side_by_side_end_with_their_command(own: Own, shell: Shell, sent: signal.Signals) -> None:
+    own.forget_after(SECOND_CHAMPION)
+    endless = "{recipe: finetune, epochs: 1000000}, {recipe: finetune, epochs: 1000000, ratio: 2.0}"
+    settings = ["--set", f"training.arms=[{endless}]", "--set", "training.side_by_side=2"]
+    mark = {"PERENNIAL_TEST": str(own.folder)}
+    command = shell.start(own.folder, "retrain", "churn.yaml", "--as-of", "2025-04-26", *settings, extra=mark)
+
+    def trainings() -> list[str]:
+        return [each for each in processes_with(f"PERENNIAL_TEST={own.folder}").values() if "spawn_main" in each]
+
+    try:
+        eventually(lambda: len(list((own.folder / ".perennial").rglob("*.state"))) == 2, SECONDS)
+        assert len(trainings()) == 2
+        command.send_signal(sent)
+        eventually(lambda: not trainings(), SECONDS)
+        assert command.wait(timeout=SECONDS) == -sent
+    finally:
+        os.killpg(command.pid, signal.SIGKILL)
+        command.communicate()
 
 
 def test_a_run_that_was_killed_between_two_trainings_trains_only_the_one_that_is_missing(
