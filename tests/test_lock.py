@@ -1,4 +1,4 @@
-"""The pinned dependencies: complete on every Python that the project runs on, and not only on that of who pinned them."""
+"""The pinned dependencies: complete on every Python that the project runs on, not only on that of who pinned them."""
 
 from __future__ import annotations
 
