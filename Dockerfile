@@ -41,6 +41,8 @@ COPY prefect.yaml pyproject.toml ./
 # The code stays root's. A bind mount over .perennial must be writable for user 10001; a named volume is.
 RUN useradd --create-home --uid 10001 perennial && mkdir .perennial && chown perennial .perennial
 USER perennial
+# A Prefect server of this image puts the pages of its UI where it may write: by default that is beside its code.
+ENV PREFECT_UI_STATIC_DIRECTORY=/home/perennial/prefect-ui
 VOLUME /app/.perennial
 
 # A worker runs the flow as its own command; by itself the image lists the flows.
