@@ -217,7 +217,7 @@ def load(path: Path | str, overrides: tuple[str, ...] = ()) -> Project:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; name a project's YAML such as configs/flights.yaml")
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.load(path.read_text(), _Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     if not isinstance(values, dict):
@@ -228,6 +228,24 @@ def load(path: Path | str, overrides: tuple[str, ...] = ()) -> Project:
         return Project.model_validate(values)
     except ValidationError as error:
         raise ValueError(_explain(path, error)) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a block, as YAML does; the library would take the last one without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The block as a dict."""
+        seen = dict[Any, yaml.Mark]()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            name = self.construct_object(key)
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    f"{name!r} stands first", seen[name], "and again; put both together, or delete one", key.start_mark
+                )
+            seen[name] = key.start_mark
+        return super().construct_mapping(node, deep)
 
 
 def _set(values: dict[str, Any], override: str) -> None:

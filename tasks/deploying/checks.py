@@ -21,7 +21,7 @@ def check(project: Project, wanted: Iterable[Piece], found: Found) -> list[str]:
     for block, pool in (("deploy.cpu", project.deploy.cpu), ("deploy.gpu", project.deploy.gpu)):
         key: tuple[Kind, str] = ("work pool", pool.pool)
         values = pieces[key].values
-        base = values["base_job_template"]
+        base, hint = values["base_job_template"], ""
         if key in there:
             server = there[key].values
             if server["type"] != pool.type:
@@ -32,9 +32,17 @@ def check(project: Project, wanted: Iterable[Piece], found: Found) -> list[str]:
             if not str(server["description"] or "").startswith(OURS):
                 base = server["base_job_template"]
                 notes.append(f"The work pool {pool.pool} was made by hand: its base job template is left as it is.")
+                hint = (
+                    "; its template is not the one shipped here, since this command has not made it: a worker does, "
+                    "when it is started before there is a pool. If nothing else needs it as it is, end its workers, "
+                    f"run `prefect work-pool delete {pool.pool}`, and deploy before they start again"
+                )
         for piece in pieces.values():
             if piece.kind == "deployment" and piece.values["work_pool_name"] == pool.pool:
-                check_job_variables(block, pool, piece.values["job_variables"], base)
+                try:
+                    check_job_variables(block, pool, piece.values["job_variables"], base)
+                except ValueError as error:
+                    raise ValueError(f"{error}{hint}") from None
     if not project.deploy.notify:
         notes.append("Nobody is alerted: deploy.notify names no notification block, such as slack-webhook/on-call.")
     return list(dict.fromkeys(notes))

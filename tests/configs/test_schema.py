@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -217,6 +218,29 @@ def test_a_wrong_override_is_refused(write: Write, override: str, expected: str)
 def test_a_file_that_is_no_project_is_refused(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "project.yaml").write_text(text)
     assert expected in refused(tmp_path / "project.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "lines"),
+    [
+        ("name: a\ngate: {alpha: 0.1}\ngate: {min_gain: 0.2}\n", "gate", (2, 3)),
+        ("name: a\ngate:\n  alpha: 0.1\n  alpha: 0.2\n", "alpha", (3, 4)),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused_and_both_lines_are_named(
+    tmp_path: Path, text: str, name: str, lines: tuple[int, int]
+) -> None:
+    (tmp_path / "project.yaml").write_text(text)
+    message = refused(tmp_path / "project.yaml")
+    assert f"{name!r} stands first" in message and "delete one" in message
+    assert [int(line) for line in re.findall(r"line (\d+)", message)] == list(lines)
+
+
+def test_an_anchor_may_be_merged_and_what_it_says_replaced(write: Write) -> None:
+    block = "deploy:\n  cpu: &pool {pool: small, limit: 2}\n  gpu: {<<: *pool, pool: large}\n"
+    (path := write()).write_text(f"{path.read_text()}\n{block}")
+    deploy = load(path).deploy
+    assert (deploy.cpu.pool, deploy.gpu.pool, deploy.gpu.limit) == ("small", "large", 2)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
