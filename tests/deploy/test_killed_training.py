@@ -1,16 +1,16 @@
-"""A worker's run that the machine kills while it trains: the next run goes on with the training."""
+"""A worker's run that is ended while it trains, in every way there is: the next run goes on with the training."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -72,17 +72,21 @@ def test_the_next_run_goes_on_with_a_training_that_was_killed(shell: Shell, fold
     assert list(folder.rglob("*.state")) == []
 
 
-def test_a_run_that_a_person_cancels_while_it_trains_ends_and_the_next_one_goes_on(
+def test_a_run_that_is_ended_while_it_trains_says_how_and_the_next_one_goes_on(
     shell: Shell, folder: Path, tmp_path: Path
 ) -> None:
     warm = {"command": f"{sys.executable} -m tasks.warm prefect.engine", "env": {"XDG_RUNTIME_DIR": str(tmp_path)}}
     try:
-        assert any("tasks.warm" in command for command in cancelled(shell, folder, warm))
-        assert not any("tasks.warm" in command for command in cancelled(shell, folder, {}))
+        state, commands = ended(shell, folder, cancel, warm)
+        assert state == "CANCELLED" and any("tasks.warm" in command for command in commands)
     finally:
         for pid, command in processes_with(f"XDG_RUNTIME_DIR={tmp_path}").items():
             if "tasks.warm.parent" in command:
                 os.kill(pid, signal.SIGTERM)
+    state, commands = ended(shell, folder, cancel)
+    assert state == "CANCELLED" and not any("tasks.warm" in command for command in commands)
+    state, _ = ended(shell, folder, lambda shell, run: stop_as_systemd_does(folder))
+    assert state == "CRASHED"
     log = Registry.open(folder / ".perennial", NAME).log
     assert log.read().entries == ()
 
@@ -92,22 +96,39 @@ def test_a_run_that_a_person_cancels_while_it_trains_ends_and_the_next_one_goes_
     assert "and goes on from there" in logs(shell, again)
 
 
-def cancelled(shell: Shell, folder: Path, job_variables: Mapping[str, Any]) -> list[str]:
-    """The commands of the processes of a run that was cancelled, by what the button in the UI does, and has ended."""
+def ended(
+    shell: Shell, folder: Path, end: Callable[[Shell, str], None], job_variables: Mapping[str, Any] | None = None
+) -> tuple[str, list[str]]:
+    """The state in which a run was when it had ended by itself or its worker, and the commands of its processes."""
     run, begun = begin(shell, job_variables), time.time()
     eventually(lambda: [each for each in folder.rglob("*.state") if each.stat().st_mtime > begun], SECONDS)
     processes = processes_with(f"PREFECT__FLOW_RUN_ID={run}")
-    shell.ask(f"flow_runs/{run}/set_state", state={"type": "CANCELLING"})
-    assert eventually(lambda: over(shell, run), SECONDS) == "CANCELLED"
+    end(shell, run)
+    state = eventually(lambda: over(shell, run), SECONDS)
     eventually(lambda: not processes_with(f"PREFECT__FLOW_RUN_ID={run}"), SECONDS)
-    return list(processes.values())
+    return state, list(processes.values())
 
 
-def begin(shell: Shell, job_variables: Mapping[str, Any] = MappingProxyType({})) -> str:
+def cancel(shell: Shell, run: str) -> None:
+    """What the button in the UI does."""
+    shell.ask(f"flow_runs/{run}/set_state", state={"type": "CANCELLING"})
+
+
+def stop_as_systemd_does(folder: Path) -> None:
+    """What the unit has systemd run before it ends a worker, which is still there afterwards."""
+    found = processes_with(f"PERENNIAL_HOME={folder}").items()
+    [worker] = [pid for pid, command in found if "worker start" in command]
+    unit = (REPOSITORY / "docs/deploy/perennial-worker@.service").read_text()
+    [stop] = re.findall(r"^ExecStop=(.+)$", unit, re.MULTILINE)
+    subprocess.run(shlex.split(stop), env={**os.environ, "MAINPID": str(worker)}, check=True, timeout=SECONDS)
+    assert processes_with(f"PERENNIAL_HOME={folder}").get(worker)
+
+
+def begin(shell: Shell, job_variables: Mapping[str, Any] | None = None) -> str:
     (deployment,) = [each for each in shell.ask("deployments/filter") if each["name"] == f"retrain-{NAME}"]
     parameters = {"as_of": f"{small_project.FIRST:%Y-%m-%d}", "trigger": "first champion"}
     path = f"deployments/{deployment['id']}/create_flow_run"
-    return str(shell.ask(path, parameters=parameters, job_variables=dict(job_variables))["id"])
+    return str(shell.ask(path, parameters=parameters, job_variables=dict(job_variables or {}))["id"])
 
 
 def over(shell: Shell, run: str) -> str | None:

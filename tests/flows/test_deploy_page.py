@@ -125,11 +125,6 @@ def test_a_unit_starts_a_command_that_prefect_knows_and_systemd_reads_it(path: P
         assert path.name not in read.stderr, read.stderr
 
 
-def test_a_worker_that_is_ended_ends_its_runs_by_sigterm_and_leaves_them_time() -> None:
-    text = (SHIPPED / "perennial-worker@.service").read_text()
-    assert "KillMode=control-group" in text and "TimeoutStopSec=120" in text
-
-
 def test_compose_starts_commands_that_exist_in_an_order_that_exists() -> None:
     services: dict[str, Any] = yaml.safe_load((SHIPPED / "compose.yaml").read_text())["services"]
     pools = {pool.pool for pool in (load(REPOSITORY / "configs/flights.yaml").deploy.cpu, Deploy().gpu)}
