@@ -64,8 +64,28 @@ def test_the_table_of_the_yaml_names_every_key_and_no_other() -> None:
     assert named - {"deploy"} == {*Deploy.model_fields, *(f"….{name}" for name in Pool.model_fields)}
 
 
+def yaml_of(word: str) -> str:
+    """The one block of YAML on the page in which a word stands."""
+    [found] = (text for kind, text in BLOCKS if kind == "yaml" and word in text)
+    return found
+
+
+def test_the_containers_of_the_page_are_such_as_a_docker_pool_makes_and_reach_the_server_of_compose() -> None:
+    deploy = Deploy.model_validate(yaml.safe_load(yaml_of("type: docker"))["deploy"])
+    for pool in (deploy.cpu, deploy.gpu):
+        assert pool.type == "docker"
+        check_job_variables("deploy", pool, job_variables(deploy, pool), template("docker"))
+    compose = yaml.safe_load((SHIPPED / "compose.yaml").read_text())
+    variables = job_variables(deploy, deploy.gpu)
+    assert variables["networks"] == [f"{compose['name']}_default"]
+    assert variables["env"]["PREFECT_API_URL"] == compose["x-perennial"]["environment"]["PREFECT_API_URL"]
+    volume, _, place = variables["volumes"][0].partition(":")
+    assert volume.removeprefix(f"{compose['name']}_") in compose["volumes"] and place == "/app/.perennial"
+    assert variables["image"] == compose["x-perennial"]["image"]
+
+
 def test_the_yaml_of_the_page_is_a_block_that_its_pools_know() -> None:
-    text, _ = (text for kind, text in BLOCKS if kind == "yaml")
+    text = yaml_of("kubernetes")
     deploy = Deploy.model_validate(yaml.safe_load(text)["deploy"])
     for pool in (deploy.cpu, deploy.gpu):
         assert pool.type == "kubernetes"
@@ -76,7 +96,7 @@ def test_the_yaml_of_the_page_is_a_block_that_its_pools_know() -> None:
 
 
 def test_the_command_of_warm_runs_is_one_that_a_process_pool_knows_and_that_is_there() -> None:
-    _, text = (text for kind, text in BLOCKS if kind == "yaml")
+    text = yaml_of("tasks.warm")
     deploy = Deploy.model_validate(yaml.safe_load(text)["deploy"])
     variables = job_variables(deploy, deploy.cpu)
     check_job_variables("deploy", deploy.cpu, variables, template("process"))
