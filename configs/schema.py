@@ -233,19 +233,21 @@ def load(path: Path | str, overrides: tuple[str, ...] = ()) -> Project:
 class _Loader(yaml.SafeLoader):
     """Refuses a key that stands twice in a block, as YAML does; the library would take the last one without a word."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The block as a dict."""
-        seen = dict[Any, yaml.Mark]()
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The block as it is written, before merges of others are put in."""
+        node = super().compose_mapping_node(anchor)
+        seen = dict[tuple[str, str], yaml.Mark]()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            name = self.construct_object(key)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(
-                    f"{name!r} stands first", seen[name], "and again; put both together, or delete one", key.start_mark
-                )
-            seen[name] = key.start_mark
-        return super().construct_mapping(node, deep)
+            if isinstance(key, yaml.ScalarNode):
+                if first := seen.get((key.tag, key.value)):
+                    raise yaml.composer.ComposerError(
+                        f"{key.value!r} stands first",
+                        first,
+                        "and again; put both together, or delete one",
+                        key.start_mark,
+                    )
+                seen[key.tag, key.value] = key.start_mark
+        return node
 
 
 def _set(values: dict[str, Any], override: str) -> None:
@@ -258,7 +260,7 @@ def _set(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ValueError(f"--set {override!r}: {key!r} is a value, not a block of keys")
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise ValueError(f"--set {override!r}: the value is not YAML: {error}") from error
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Sequence, Set
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import torch
@@ -18,6 +20,7 @@ from models.training.devices import end_with
 from tasks.meter import uses_gpu
 
 R = TypeVar("R")
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def num_side_by_side(training: Training) -> int:
@@ -39,32 +42,41 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
         return [task(*arguments) for arguments in calls]
     others = set(multiprocessing.active_children())
     with ExitStack() as open_runners:
-        runners = [
-            open_runners.enter_context(
-                ProcessPoolTaskRunner(
-                    max_workers=1,
-                    initializer=_set_up,
-                    initargs=(_devices(training, place), torch.get_num_threads(), os.getpid()),
-                )
-            )
-            for place in range(places)
-        ]
-        futures = [
-            runners[number % places].submit(task, dict(zip(_names(task), arguments, strict=True)))
-            for number, arguments in enumerate(calls)
-        ]
+        is_over = threading.Event()
+        open_runners.callback(is_over.set)  # the last thing that is done
         try:
+            runners = [
+                open_runners.enter_context(
+                    ProcessPoolTaskRunner(
+                        max_workers=1,
+                        initializer=_set_up,
+                        initargs=(_devices(training, place), torch.get_num_threads(), os.getpid()),
+                    )
+                )
+                for place in range(places)
+            ]
+            futures = [
+                runners[number % places].submit(task, dict(zip(_names(task), arguments, strict=True)))
+                for number, arguments in enumerate(calls)
+            ]
             return [future.result() for future in futures]
-        except BaseException as error:
-            # A run that is cancelled, or has failed, waits for nothing more; each training goes on from its last state.
-            for process in set(multiprocessing.active_children()) - others:
-                process.kill()
-            if not isinstance(error, BrokenProcessPool):
-                raise
+        except BrokenProcessPool as error:
             raise RuntimeError(
                 "the process of a training that ran side by side with others ended: it was killed, or made no step for "
                 "training.stall_minutes; its stderr says more"
             ) from error
+        except Exception:
+            raise  # one failed by itself: what the others come to is kept for the next try
+        except BaseException:  # the run was cancelled, and the runners would wait for trainings to come to their end
+            threading.Thread(target=_kill_all_but, args=(others, is_over), name="kill", daemon=True).start()
+            raise
+
+
+def _kill_all_but(others: Set[BaseProcess], is_over: threading.Event) -> None:
+    """Kill this process's children until it is over: a runner starts its process some time after it was asked to."""
+    while not is_over.wait(SECONDS_BETWEEN_LOOKS):
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
 
 
 def _names(task: Task[..., Any]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -51,10 +50,10 @@ class Copies:
     def keep(self, path: str, content: bytes, *known_by: str) -> None:
         """Keep the content of the object at `path`, to be recalled by the same words: its store, and its entity tag.
 
-        It spares a request and no more: where nothing can be written, nothing is kept.
+        It spares a request and no more: what cannot be written is not kept.
         """
         target = self._recalled(path, known_by)
-        part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
+        part = target.with_name(f"{target.name}.part")  # of two that write at once, both write the same
         with suppress(OSError):
             target.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(hashlib.sha256(content).digest() + content)

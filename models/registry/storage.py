@@ -173,7 +173,7 @@ class Storage:
 
         def objects() -> Sequence[tuple[str, str | None]]:
             batches = obstore.list(self._reader, prefix, chunk_size=1000)
-            return [(entry["path"], entry["e_tag"]) for batch in batches for entry in batch]
+            return [(entry["path"], _plain(entry["e_tag"])) for batch in batches for entry in batch]
 
         # What consoles show as a folder can be an empty object of that name.
         return sorted(each for each in self._ask(f"listing {prefix}", objects) if each[0] != prefix)
@@ -184,8 +184,8 @@ class Storage:
             return kept
         got = self._ask(f"reading {path}", lambda: obstore.get(self._reader, path))
         content = self._ask(f"reading {path}", lambda: got.bytes().to_bytes())
-        if tag := got.meta["e_tag"]:  # which may be newer than the list
-            self._copies.keep(path, content, self.root, tag)
+        if now := _plain(got.meta["e_tag"]):  # which may be newer than the list
+            self._copies.keep(path, content, self.root, now)
         return content
 
     def _create(self, path: str, content: bytes) -> bool:
@@ -271,6 +271,11 @@ class Storage:
             "(If-None-Match: *); without that two retrains could both be recorded under one number. Use a store that "
             "has conditional writes (docs/storage.md)"
         )
+
+
+def _plain(tag: str | None) -> str | None:
+    """An entity tag without quotation marks, which some stores leave out of their lists."""
+    return tag and tag.strip('"')
 
 
 class _Conflict(Exception):

@@ -182,7 +182,7 @@ class Undisturbed(Callback):
 
     Lightning puts a handler of its own before that one. Who looks whose handler is there before a process is told to
     end takes it for one that will not listen: a run that a person cancelled while it trained was crashed for Prefect.
-    What Lightning's handler does is for Slurm, and for processes of a launcher, where it stays.
+    What Lightning's handler does is for Slurm and for processes of a launcher; where nobody was before it, it stays.
     """
 
     def __init__(self) -> None:

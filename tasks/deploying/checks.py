@@ -35,7 +35,7 @@ def check(project: Project, wanted: Iterable[Piece], found: Found) -> list[str]:
                 hint = (
                     "; its template is not the one shipped here, since this command has not made it: a worker does, "
                     "when it is started before there is a pool. If nothing else needs it as it is, end its workers, "
-                    f"run `prefect work-pool delete {pool.pool}`, and deploy before they start again"
+                    f"run `prefect work-pool delete {pool.pool}` (its queues go too), and deploy before they start"
                 )
         for piece in pieces.values():
             if piece.kind == "deployment" and piece.values["work_pool_name"] == pool.pool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
 from configs.gate import Guardrail
-from configs.schema import Gate, Project, ProjectRef, Section, Training, Watch, load
+from configs.schema import Gate, Project, ProjectRef, Section, Training, Watch, _Loader, load
 from configs.training import Search
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -236,11 +236,19 @@ def test_a_key_that_stands_twice_is_refused_and_both_lines_are_named(
     assert [int(line) for line in re.findall(r"line (\d+)", message)] == list(lines)
 
 
-def test_an_anchor_may_be_merged_and_what_it_says_replaced(write: Write) -> None:
-    block = "deploy:\n  cpu: &pool {pool: small, limit: 2}\n  gpu: {<<: *pool, pool: large}\n"
-    (path := write()).write_text(f"{path.read_text()}\n{block}")
-    deploy = load(path).deploy
-    assert (deploy.cpu.pool, deploy.gpu.pool, deploy.gpu.limit) == ("small", "large", 2)
+def test_a_value_of_the_command_line_with_a_key_twice_is_refused(write: Write) -> None:
+    assert "'alpha' stands first" in refused(write(), ("gate={alpha: 0.1, alpha: 0.2}",))
+
+
+def test_an_anchor_may_be_merged_and_what_it_says_replaced_again_and_again() -> None:
+    text = """
+        base: &base {pool: x, limit: 1}
+        outer: {inner: &inner {<<: *base, pool: y}}
+        last: {<<: *inner, pool: z}
+    """
+    found = yaml.load(text, _Loader)
+    assert found["outer"]["inner"] == {"pool": "y", "limit": 1}
+    assert found["last"] == {"pool": "z", "limit": 1}
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+from contextlib import suppress
 from datetime import timedelta
 
 import numpy as np
@@ -189,13 +190,14 @@ def test_trainings_side_by_side_end_with_their_command(own: Own, shell: Shell, s
         return [each for each in processes_with(f"PERENNIAL_TEST={own.folder}").values() if "spawn_main" in each]
 
     try:
-        eventually(lambda: len(list((own.folder / ".perennial").rglob("*.state"))) == 2, SECONDS)
+        eventually(lambda: len(list((own.folder / ".perennial/trainings/churn").glob("*/epoch.state"))) == 2, SECONDS)
         assert len(trainings()) == 2
         command.send_signal(sent)
         eventually(lambda: not trainings(), SECONDS)
         assert command.wait(timeout=SECONDS) == -sent
     finally:
-        os.killpg(command.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
         command.communicate()
 
 

@@ -186,7 +186,6 @@ def test_the_list_of_flows_needs_neither_torch_nor_prefect(tmp_path: Path) -> No
 def test_what_a_flow_imports_is_not_searched_for_garbage_again_and_again(tmp_path: Path) -> None:
     script = tmp_path / "searched.py"
     script.write_text("import flows.retrain, models.training.fit, gc\nprint(gc.get_stats()[2]['collections'])\n")
-    done = subprocess.run(
-        [sys.executable, script], env={"PYTHONPATH": str(REPOSITORY)}, check=True, capture_output=True, text=True
-    )
+    environment = {"PYTHONPATH": str(REPOSITORY), "PREFECT_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, script], env=environment, check=True, capture_output=True, text=True)
     assert int(done.stdout) <= 1  # eight, at Python's own pace

@@ -238,7 +238,7 @@ def test_a_pool_that_a_person_made_keeps_its_template(deploy: Deploy, server: Se
     refused = deploy("orders")
     assert refused.returncode == 2
     assert "'stream_output' is not known to the work pool 'small'; it has env" in refused.stderr
-    assert "`prefect work-pool delete small`" in refused.stderr
+    assert "`prefect work-pool delete small` " in refused.stderr
     template["variables"]["properties"]["stream_output"] = {"type": "boolean"}  # type: ignore[index]
     server.send("PATCH", "work_pools/small", base_job_template=template)
     done = deploy("orders")
