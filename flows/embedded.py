@@ -30,6 +30,7 @@ def begin() -> None:
     settings = get_current_settings()
     if _begun or settings.api.url or not settings.server.ephemeral.enabled:
         return
+    settings.home.mkdir(parents=True, exist_ok=True)  # for its SQLite
     # The server gets a socket that listens already: its port is taken by nobody else, and whoever asks early waits.
     with socket.create_server((HOST, 0)) as listening:
         port, file = listening.getsockname()[1], listening.fileno()

@@ -84,7 +84,7 @@ def test_a_command_line_asks_for_a_run(
 
 @pytest.mark.slow
 def test_a_run_is_recorded_by_a_server_that_ends_with_its_command(own: Own, tmp_path: Path) -> None:
-    home, mark = tmp_path / "home", f"PERENNIAL_TEST={uuid.uuid4()}"
+    home, mark = tmp_path / "not yet there" / "home", f"PERENNIAL_TEST={uuid.uuid4()}"
     shell, extra = Shell(api="", home=home), dict([mark.split("=")])
     refused = shell.run(own.folder, "score", "churn.yaml", "--as-of", "never", extra=extra)
     assert refused.returncode == 2
