@@ -17,12 +17,13 @@ import httpx
 REPOSITORY = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 240
 BUSY_TRIES = 30
+STANDSTILL_SECONDS = 120  # a server whose SQLite has several writers can stand still for a minute
 
 
 def answered(verb: str, url: str, json: Any = None) -> httpx.Response:
     """What a Prefect server answers; one whose SQLite is busy says 503, and is asked again as Prefect's client does."""
     for _ in range(BUSY_TRIES):
-        answer = httpx.request(verb, url, json=json, timeout=30)
+        answer = httpx.request(verb, url, json=json, timeout=STANDSTILL_SECONDS)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(1)

@@ -220,6 +220,7 @@ def test_a_signal_is_handed_on_that_comes_before_there_is_a_parent(here: Here) -
     assert process.wait(timeout=60) == -signal.SIGTERM
     assert process.stdout and process.stdout.read() == ""
     os.kill(parent, signal.SIGTERM)
+    eventually(lambda: parent not in here.parents(), 60)
 
 
 def test_what_is_asked_for_without_a_module_is_told_how(here: Here) -> None:
