@@ -65,10 +65,11 @@ def side_by_side(task: Task[..., R], calls: Sequence[tuple[Any, ...]], training:
                 "the process of a training that ran side by side with others ended: it was killed, or made no step for "
                 "training.stall_minutes; its stderr says more"
             ) from error
-        except Exception:
-            raise  # one failed by itself: what the others come to is kept for the next try
-        except BaseException:  # the run was cancelled, and the runners would wait for trainings to come to their end
-            threading.Thread(target=_kill_all_but, args=(others, is_over), name="kill", daemon=True).start()
+        except BaseException as error:
+            # One that failed by itself leaves the others, whose trials are kept for the next try. A run that is
+            # cancelled ends them: the runners would wait.
+            if not isinstance(error, Exception):
+                threading.Thread(target=_kill_all_but, args=(others, is_over), name="kill", daemon=True).start()
             raise
 
 

@@ -11,7 +11,8 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -30,11 +31,11 @@ def main() -> None:
 def children(parent: int) -> set[int]:
     """The living processes that a process has started."""
     found = set[int]()
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            state, its_parent, *_ = entry.read_text().rpartition(")")[2].split()
-            if int(its_parent) == parent and state != "Z":
-                found.add(int(entry.parent.name))
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(parent).children():
+            with suppress(psutil.NoSuchProcess):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    found.add(child.pid)
     return found
 
 

@@ -128,6 +128,7 @@ def stop_as_systemd_does(folder: Path) -> None:
     [worker] = [pid for pid, command in found if "worker start" in command]
     unit = configparser.ConfigParser(strict=False, interpolation=None)
     unit.read(REPOSITORY / "docs/deploy/perennial-worker@.service")
+    assert unit["Service"]["TimeoutStopSec"] == "120"
     python, *words = unit["Service"]["ExecStop"].replace("$MAINPID", str(worker)).split()
     assert python == "/opt/perennial/.venv/bin/python" and unit["Service"]["KillMode"] == "control-group"
     subprocess.run([sys.executable, *words], cwd=REPOSITORY, check=True, timeout=SECONDS)
