@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from scipy import stats
-
+from models.distributions import beta_quantile, binomial_cdf
 from models.evaluation.comparison import Comparison, Paired, WholeMetric, against_number, compare
 from models.evaluation.metrics.decisions import is_right
 from models.evaluation.metrics.metric import Metric, Undefined
@@ -104,8 +103,8 @@ class NegativeFlips:
 
     def _with_binomial(self, test: Test, num_flips: int, num_rows: int, level: float) -> Test:
         assert test.p_value is not None and test.p_failure is not None
-        p_value = max(test.p_value, float(stats.binom.cdf(num_flips, num_rows, self.largest)))
-        share = float(stats.beta.ppf(1 - level, num_flips + 1, num_rows - num_flips)) if num_flips < num_rows else 1.0
+        p_value = max(test.p_value, float(binomial_cdf(num_flips, num_rows, self.largest)))
+        share = float(beta_quantile(1 - level, num_flips + 1, num_rows - num_flips)) if num_flips < num_rows else 1.0
         holds = p_value <= level
         return replace(
             test,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+
+from models.distributions import normal_cdf, normal_quantile, t_point
 
 POWER = 0.8  # the chance of showing a real gain for which a holdout is said to be large enough
 USUAL_RATIO = 0.3  # error of a gain to that of the champion's own value, before any gain was measured
@@ -51,7 +52,7 @@ def chance_to_hold(margin: float, errors: Sequence[float], level: float) -> floa
     """
     if not errors or not (error := float(np.median(errors[-REMEMBERED:]))):
         return None
-    return float(stats.norm.cdf(margin / error - stats.norm.isf(level)))
+    return float(normal_cdf(margin / error - normal_quantile(1 - level)))
 
 
 def outlook(
@@ -76,7 +77,7 @@ def outlook(
     can_show = num_groups > 1 and level >= 2.0**-num_groups
     smallest = None
     if can_show and error is not None:
-        smallest = float(stats.t.isf(level, num_groups - 1) + stats.norm.ppf(POWER)) * error
+        smallest = float(t_point(level, num_groups - 1) + normal_quantile(POWER)) * error
     return Outlook(num_rows, num_groups, level, error, ratio, smallest)
 
 
@@ -86,4 +87,4 @@ def rows_needed(standard_error: float, num_rows: int, gain: float, level: float)
     >>> rows_needed(standard_error=0.01, num_rows=1000, gain=0.01, level=0.05)
     6183
     """
-    return math.ceil(num_rows * ((stats.norm.isf(level) + stats.norm.ppf(POWER)) * standard_error / gain) ** 2)
+    return math.ceil(num_rows * ((normal_quantile(1 - level) + normal_quantile(POWER)) * standard_error / gain) ** 2)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from scipy import stats
 
+from models.distributions import t_point, t_tail
 from models.evaluation.comparison import Comparison, Paired
 from models.evaluation.metrics.metric import Undefined
 
@@ -51,7 +51,7 @@ class ResampledSpread:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Two-sided confidence interval of the gain, the widest over the ways to group."""
-        width = float((stats.t.ppf((1 + level) / 2, self._freedom) * self._errors).max())
+        width = float((t_point((1 - level) / 2, self._freedom) * self._errors).max())
         return self.gain - width, self.gain + width
 
     @property
@@ -67,7 +67,7 @@ class ResampledSpread:
         errors = self._errors
         if not errors.any():
             return 0.0 if excess > 0 else 1.0
-        return float(stats.t.sf(excess / errors, self._freedom).max())
+        return float(t_tail(excess / errors, self._freedom).max())
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scipy import optimize, special
+from scipy import special
 
 
 def shrink(gain: float, standard_error: float, level: float, critical: float | None = None) -> float:
@@ -61,6 +61,8 @@ def shrink(gain: float, standard_error: float, level: float, critical: float | N
     # Solved for what is taken off, z - mu: it lies between 0 and its value at mu = 0, and is exact where it is tiny.
     def surplus(off: float) -> float:
         return off - _excess(threshold - score + off)
+
+    from scipy import optimize  # takes a third of a second, and few need it
 
     taken = float(optimize.brentq(surplus, 0.0, most)) if surplus(most) > 0 else most  # not so by rounding only
     return gain - taken * standard_error

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Self
 
 import numpy as np
-from scipy import optimize, stats
 
+from models.distributions import t_point, t_tail
 from models.evaluation.groups import Grouping
 
 FEW_GROUPS = 30  # up to here the sums of groups are flipped; beyond, Student's t is as good and closed
@@ -63,7 +63,7 @@ class GroupSums:
     def _students_p(self, excess: float) -> float:
         if self.standard_error == 0:
             return 0.0 if excess > 0 else 1.0
-        return float(stats.t.sf(excess / self.standard_error, len(self.sums) - 1))
+        return float(t_tail(excess / self.standard_error, len(self.sums) - 1))
 
     def mirrored(self) -> GroupSums:
         """The same for the loss instead of the gain."""
@@ -74,7 +74,7 @@ class GroupSums:
         if self._is_beyond_hope:
             return float("inf")
         if len(self.sums) > FEW_GROUPS:
-            return float(stats.t.isf(level, len(self.sums) - 1)) * self.standard_error
+            return float(t_point(level, len(self.sums) - 1)) * self.standard_error
         if self.standard_error == 0:
             return 0.0 if self.p_above(1.0) <= level else float("inf")
         return _root(lambda excess: self.p_above(excess) - level, WIDEST * self.standard_error)
@@ -179,4 +179,6 @@ def _root(function: Callable[[float], float], widest: float) -> float:
         return float("inf")
     if function(0.0) <= 0:
         return 0.0
+    from scipy import optimize  # takes a third of a second, and few need it
+
     return float(optimize.bisect(function, 0.0, widest, xtol=widest * 1e-5))

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
+from models.distributions import t_point
 from models.monitoring.change import Direction, evidence_path, start_of
 
 FEWEST_IN_REFERENCE = 2
@@ -176,7 +176,7 @@ def _interval(values: np.ndarray) -> tuple[float, float] | None:
     if len(values) < 2:
         return None
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    reach = float(stats.t.isf((1 - INTERVAL) / 2, len(values) - 1)) * error
+    reach = float(t_point((1 - INTERVAL) / 2, len(values) - 1)) * error
     return float(values.mean()) - reach, float(values.mean()) + reach
 
 

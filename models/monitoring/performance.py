@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import stats
 
+from models.distributions import t_point
 from models.evaluation.groups import by_key
 from models.evaluation.metrics.metric import Measured, Metric, Sample, Undefined
 from models.evaluation.spread import GroupedSpread
@@ -150,4 +150,4 @@ def _reach(now: float, before: float, freedom: int) -> float | None:
     error = math.hypot(now, before)
     if freedom < 1 or not math.isfinite(error):
         return None
-    return float(stats.t.isf((1 - CONFIDENCE) / 2, freedom)) * error
+    return float(t_point((1 - CONFIDENCE) / 2, freedom)) * error

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import stdtrit
 
+from models.distributions import t_point
 from models.training.recipes.catalogue import Recipe
 
 NUM_ERRORS = 1.0  # of one window's rows, as in the book
@@ -133,7 +133,7 @@ def _is_better(one: Tried, other: Tried, windows: Sequence[Mapping[str, float]],
     behind = _behind(other, one, windows)
     if len(behind) >= FEWEST_WINDOWS:
         error = behind.std(ddof=1) / np.sqrt(len(behind))
-        return bool(behind.mean() > stdtrit(len(behind) - 1, 1 - level) * error)
+        return bool(behind.mean() > t_point(level, len(behind) - 1) * error)
     if one.num_passes > MOST_TIMES * other.num_passes:
         return False
     return other.cost - one.cost > NUM_ERRORS * _error(one, other)

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from models.distributions import t_point, t_tail
 from models.evaluation.metrics import auc
 from models.monitoring.estimation.features import Vocabulary
 from models.monitoring.estimation.rows import spread_rows
@@ -210,8 +210,8 @@ def _separation(
     error, freedom = _error(influence, groups, is_current)
     if not np.isfinite(error):
         return value, 0.0, 1.0, 1.0, "rows" if days is None else "days"
-    reach = float(stats.t.isf((1 - LEVEL) / 2, freedom)) * error
-    p_value = float(stats.t.sf((value - 0.5) / error, freedom)) if error > 0 else float(value <= 0.5)
+    reach = float(t_point((1 - LEVEL) / 2, freedom)) * error
+    p_value = float(t_tail((value - 0.5) / error, freedom)) if error > 0 else float(value <= 0.5)
     return value, max(value - reach, 0.0), min(value + reach, 1.0), p_value, "rows" if days is None else "days"
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import stats
 
+from models.distributions import normal_quantile
 from models.evaluation.metrics import METRICS, Sample
 
 NOMINAL_LEVEL = 0.95
@@ -52,7 +52,7 @@ class Estimate:
         0.005
         """
         error = math.hypot(*errors)
-        lower, upper = within_range(metric, value, float(stats.norm.isf((1 - NOMINAL_LEVEL) / 2)) * error)
+        lower, upper = within_range(metric, value, float(normal_quantile((1 + NOMINAL_LEVEL) / 2)) * error)
         return cls(estimator, metric, float(value), lower, upper, error, float(reference), not note, note)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from models.distributions import t_point, t_tail
 from models.evaluation.metrics import Sample
 from models.evaluation.metrics.metric import Task
 from models.monitoring.estimation.concepts import CONCEPTS, SAID, Rows
@@ -131,6 +131,6 @@ def _parts(num_rows: int, days: np.ndarray | None, seed: int) -> np.ndarray:
 def _cost(metric: str, deltas: np.ndarray) -> ConceptCost:
     value, error = float(deltas.mean()), float(deltas.std(ddof=1) / np.sqrt(len(deltas)))
     freedom = len(deltas) - 1
-    reach = float(stats.t.isf((1 - NOMINAL_LEVEL) / 2, freedom)) * error
-    p_value = float(2 * stats.t.sf(abs(value) / error, freedom)) if error > 0 else float(value == 0)
+    reach = float(t_point((1 - NOMINAL_LEVEL) / 2, freedom)) * error
+    p_value = float(2 * t_tail(abs(value) / error, freedom)) if error > 0 else float(value == 0)
     return ConceptCost(metric, value, value - reach, value + reach, error, p_value)

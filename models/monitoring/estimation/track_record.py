@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
+from models.distributions import t_point
 from models.monitoring.estimation.estimate import NOMINAL_LEVEL, Estimate, within_range
 
 # Chosen of 48 on the bundled streams, for 95 % there and for normal errors of any size: benchmarks/watch/estimates.py.
@@ -119,7 +119,7 @@ def _reach(ratios: np.ndarray) -> float:
     weights = MEMORY ** np.arange(len(ratios))[::-1]
     freedom = PRIOR_FREEDOM + float(weights.sum())
     scale = math.sqrt((PRIOR_FREEDOM * PRIOR_SCALE**2 + float(weights @ ratios**2)) / freedom)
-    return float(stats.t.isf((1 - NOMINAL_LEVEL) / 2, freedom)) * scale
+    return float(t_point((1 - NOMINAL_LEVEL) / 2, freedom)) * scale
 
 
 def _within(errors: np.ndarray) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.stats import chi2_contingency
 
 from models.data.contract import Columns, days
 
@@ -110,5 +109,6 @@ def cramers_v(table: np.ndarray) -> float:
     table = table[table.sum(axis=1) > 0][:, table.sum(axis=0) > 0]
     if min(table.shape) < 2:
         return 0.0
-    chi2 = float(chi2_contingency(table, correction=False).statistic)
+    expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / table.sum()
+    chi2 = float(((table - expected) ** 2 / expected).sum())
     return float(np.sqrt(chi2 / table.sum() / (min(table.shape) - 1)))

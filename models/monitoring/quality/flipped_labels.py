@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
 
+from models.distributions import normal_quantile
 from models.monitoring.quality.check import Limits, QualityCheck
 
 CONFIDENT = 0.1  # of the reference rows, those whose likeliest class is the most probable
@@ -78,7 +78,7 @@ def label_noise(
     share = (wrong - reference_wrong) / slope
     # With (x + 2) / (n + 4) the error is not zero when no row was wrong (Agresti & Coull, Am. Stat. 1998).
     error = np.sqrt(sum(_variance(p, n) for p, n in ((wrong, rows), (reference_wrong, reference_rows)))) / slope
-    half = float(norm.ppf((1 + COVERAGE) / 2) * error)
+    half = float(normal_quantile((1 + COVERAGE) / 2) * error)
     low, middle, high = (float(np.clip(value, 0.0, most)) for value in (share - half, share, share + half))
     return LabelNoise(middle, low, high, rows, most)
 

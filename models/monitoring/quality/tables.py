@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from models.monitoring.quality.distances import shares
 
@@ -39,6 +38,8 @@ def conditional_distance(reference: npt.ArrayLike, current: npt.ArrayLike) -> fl
 
 def best_relabelling(reference: npt.ArrayLike, current: npt.ArrayLike) -> Relabelling:
     """Reassign values so that they keep the company of training (Hungarian method, Kuhn 1955)."""
+    from scipy.optimize import linear_sum_assignment  # takes a third of a second, and few need it
+
     current = np.asarray(current)
     costs, weights = _costs(np.asarray(reference), current)
     occurs = current.sum(axis=1) > 0
