@@ -1,11 +1,11 @@
 """Many projects on one server, each with its watch every minute: what is missed, doubled or late, and what one costs.
 
-    python -m benchmarks.crowd [--projects 20] [--minutes 10] [--at-once 3] [--warm] [--database sqlite|postgres]
+    python -m benchmarks.crowd [--projects 20] [--minutes 10] [--at-once 3] [--cold] [--database sqlite|postgres]
         [--output FILE]
 
 Each project has rows of sixty days until now, a champion, and a deployment by `flows.deploy` whose `watch` has the cron
-of every minute. One process worker runs them all on this machine, so many at once, in new interpreters or in processes
-that have imported beforehand (`--warm`). Each project has to have one finished run and one record for each minute. Runs
+of every minute. One worker runs them all on this machine, so many at once, in processes that have imported beforehand or
+in new interpreters (`--cold`). Each project has to have one finished run and one record for each minute. Runs
 that come late are waited for, twice as long as was counted.
 
 One JSON object comes last: `missed` and `doubled` are what is to be zero; `late_seconds` says how long after its minute
@@ -48,7 +48,7 @@ deploy:
   cpu: &pool {{pool: {pool}, limit: {limit}, job_variables: {variables}}}
   gpu: *pool
 """
-WARM = {"command": f"{sys.executable} -m tasks.warm prefect.engine"}
+COLD = {"command": f"{sys.executable} -m prefect.engine"}
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--projects", type=int, default=20)
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--at-once", type=int, default=3, help="runs of the pool")
-    parser.add_argument("--warm", action="store_true", help="runs in processes that have imported beforehand")
+    parser.add_argument("--cold", action="store_true", help="runs in new interpreters")
     parser.add_argument("--database", choices=DATABASES, default="sqlite")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the JSON to a file too")
     parser.add_argument("--prepare", nargs="+", metavar="YAML", help=argparse.SUPPRESS)
@@ -66,21 +66,21 @@ def main() -> None:
         prepare(arguments.prepare)
         return
     with TemporaryDirectory(prefix="perennial-crowd-") as name, site_on(Path(name), arguments.database) as site:
-        found = run(site, arguments.projects, arguments.minutes, arguments.at_once, arguments.warm)
+        found = run(site, arguments.projects, arguments.minutes, arguments.at_once, arguments.cold)
     text = json.dumps(rounded({"benchmark": "crowd", **found, "database": arguments.database, "machine": machine()}))
     if arguments.output:
         write(arguments.output, text + "\n")
     print(text)
 
 
-def run(site: Site, num_projects: int, num_minutes: int, at_once: int, is_warm: bool) -> dict[str, Any]:
+def run(site: Site, num_projects: int, num_minutes: int, at_once: int, is_cold: bool) -> dict[str, Any]:
     """Put the projects on the site's server, and count what so many minutes bring."""
     names = [f"shop-{number:02}" for number in range(num_projects)]
     start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=NUM_DAYS)
     (site.folder / "rows").mkdir()
     rows = small_project.rows(NUM_DAYS + 1, start=start, change_day=NUM_DAYS + 1)
     rows.to_parquet(site.folder / "rows" / "all.parquet", index=False)
-    more = DEPLOY.format(pool=POOL, limit=at_once, variables=json.dumps(WARM if is_warm else {}))
+    more = DEPLOY.format(pool=POOL, limit=at_once, variables=json.dumps(COLD if is_cold else {}))
     paths = [small_project.write_yaml(site.folder, name, start, more).name for name in names]
     site.run("benchmarks.crowd", "--prepare", *paths)
     for path in paths:
@@ -105,7 +105,7 @@ def run(site: Site, num_projects: int, num_minutes: int, at_once: int, is_warm: 
         "projects": num_projects,
         "minutes": num_minutes,
         "at_once": at_once,
-        "is_warm": is_warm,
+        "is_warm": not is_cold,
         "behind_at_the_end": behind,
         "cpu_seconds_a_watch": spent / max(1, len(ended)),
         "projects_that_fit": 60 * (os.cpu_count() or 1) * len(ended) / spent if spent else None,

@@ -20,6 +20,7 @@ REPOSITORY = Path(__file__).parents[1]
 MARK = "PERENNIAL_SITE"
 HEARTBEAT_SECONDS = 30  # the shortest that Prefect takes
 START_SECONDS = 180
+MOST_AT_ONCE = 20
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -62,7 +63,7 @@ class Site:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
         command = ["server", "start", "--host", "127.0.0.1", "--port", str(self.port)]
-        self.server = self._start(command, "server")
+        self.server = self._start("prefect", command, "server")
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with suppress(httpx.HTTPError):
@@ -74,7 +75,7 @@ class Site:
     def start_worker(self, pool: str = "") -> None:
         """Start a process worker of a pool; without its name, of the same as before."""
         self.pool = pool or self.pool
-        self.worker = self._start(["worker", "start", "--pool", self.pool, "--type", "process"], "worker")
+        self.worker = self._start("flows.worker", ["--pool", self.pool, "--limit", str(MOST_AT_ONCE)], "worker")
 
     def kill(self, what: str, how: signal.Signals, choose: int) -> bool:
         """Send a signal to the server, the worker, or one of the flows that run; False if there was nothing to kill."""
@@ -169,10 +170,10 @@ class Site:
             process.wait(timeout=2)
         return process.poll() is not None
 
-    def _start(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
+    def _start(self, module: str, words: list[str], log: str) -> subprocess.Popen[bytes]:
         with (self.folder / f"{log}.log").open("ab") as output:
             return subprocess.Popen(
-                [sys.executable, "-m", "prefect", *command],
+                [sys.executable, "-m", module, *words],
                 cwd=REPOSITORY,  # whose pyproject.toml says which loggers Prefect keeps
                 env=self.environment(),
                 stdout=output,

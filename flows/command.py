@@ -46,19 +46,11 @@ class Given:
 
 def run(function: Callable[..., Any]) -> None:
     """Run a flow, or a plain function; a user's mistake is one message and exit code 2, the world's fault code 1."""
-    arguments = vars(_parser(function).parse_args())
-    path, overrides = arguments.pop("project"), tuple(arguments.pop("set"))
-    arguments |= {name: Given(Path(path).as_posix(), overrides) for name in _names_of(Given, function)}
+    given = {name: _plain(value) for name, value in vars(_parser(function).parse_args()).items() if value is not None}
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     quieten()
     try:
-        project = load(path, overrides)
-        if isinstance(function, Flow):
-            embedded.wait()
-        with tags("perennial", project.name):
-            result = function(
-                project, **{name: _plain(value) for name, value in arguments.items() if value is not None}
-            )
+        result = _run_for_project(function, given) if _takes_project(function) else function(**given)
     except (ValueError, RuntimeError) as error:
         errors.print(f"error: {error}", style="red")
         sys.exit(USERS_MISTAKE if isinstance(error, ValueError) else WORLDS_FAULT)
@@ -66,18 +58,33 @@ def run(function: Callable[..., Any]) -> None:
     logging.shutdown()
 
 
+def _run_for_project(function: Callable[..., Any], given: dict[str, Any]) -> Any:
+    path, overrides = given.pop("project"), given.pop("set")
+    given |= {name: Given(Path(path).as_posix(), overrides) for name in _names_of(Given, function)}
+    project = load(path, overrides)
+    if isinstance(function, Flow):
+        embedded.wait()
+    with tags("perennial", project.name):
+        return function(project, **given)
+
+
+def _takes_project(function: Callable[..., Any]) -> bool:
+    return "project" in inspect.signature(getattr(function, "fn", function)).parameters
+
+
 def _parser(function: Callable[..., Any]) -> argparse.ArgumentParser:
     target = getattr(function, "fn", function)
     parser = argparse.ArgumentParser(
         prog=f"python -m flows.{target.__name__}", description=inspect.cleandoc(target.__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("project", help="path of the project's YAML, such as configs/flights.yaml")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the YAML: gate.alpha=0.01"
-    )
+    if _takes_project(function):
+        parser.add_argument("project", help="path of the project's YAML, such as configs/flights.yaml")
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value: gate.alpha=0.01"
+        )
     hints, notes = typing.get_type_hints(target), typing.get_type_hints(target, include_extras=True)
-    for name, parameter in list(inspect.signature(target).parameters.items())[1:]:
-        if hints[name] is not Given:
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name != "project" and hints[name] is not Given:
             note = next((each for each in getattr(notes[name], "__metadata__", ()) if isinstance(each, str)), None)
             parser.add_argument(f"--{name.replace('_', '-')}", **_option(parameter, hints[name], note))
     return parser

@@ -27,16 +27,21 @@ def template(pool_type: PoolType) -> dict[str, Any]:
     return read
 
 
+def pool_values(pool_type: PoolType) -> dict[str, Any]:
+    """What a pool of this type is made with."""
+    return {
+        "type": pool_type,
+        "description": f"{OURS}: {pool_type} runs of Perennial. Another text here keeps another template.",
+        "base_job_template": template(pool_type),
+    }
+
+
 def pool_pieces(deploy: Deploy) -> list[Piece]:
     """The pools and queues that a project's runs go to, each once."""
     pieces = {}
     for pool in (deploy.cpu, deploy.gpu):
-        values = {
-            "type": pool.type,
-            "description": f"{OURS}: {pool.type} runs of Perennial. Another text here keeps another template.",
-            "base_job_template": template(pool.type),
-        }
-        pieces[pool.pool] = Piece("work pool", pool.pool, values | _if_given(concurrency_limit=pool.limit))
+        values = pool_values(pool.type) | _if_given(concurrency_limit=pool.limit)
+        pieces[pool.pool] = Piece("work pool", pool.pool, values)
     for pool in (deploy.cpu, deploy.gpu):
         if pool.queue != "default" or pool.priority:
             name = f"{pool.pool}/{pool.queue}"

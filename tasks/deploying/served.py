@@ -23,6 +23,7 @@ from tasks.deploying.apply import apply
 from tasks.deploying.automations import automation_pieces, owner, retrain_trigger
 from tasks.deploying.found import find
 from tasks.deploying.plan import compare
+from tasks.deploying.runs import runs_here
 from tasks.deploying.signals import undisturbed
 from tasks.deploying.wanted import (
     BY_SCHEDULE,
@@ -122,20 +123,13 @@ async def _stop(runner: Runner, serving: asyncio.Task[None]) -> None:
 
 def _end_processes() -> None:
     """End what is left of the processes of runs: the runner asks the server before it ends one."""
-    left = [each for child in psutil.Process().children() if _is_run(child) for each in _family(child)]
+    left = [each for run in runs_here() for each in _family(run)]
     for process in left:
         with suppress(psutil.NoSuchProcess):
             process.terminate()
     for process in psutil.wait_procs(left, timeout=LAST_SECONDS)[1]:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-
-
-def _is_run(process: psutil.Process) -> bool:
-    try:
-        return "PREFECT__FLOW_RUN_ID" in process.environ()
-    except psutil.Error:
-        return False
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,34 +29,66 @@ NUM_EPOCHS = 250  # many seconds, where a state is written each second: it is en
 LOGS_AT_ONCE = 200
 
 
+@dataclass
+class Worker:
+    """A worker as its unit has systemd start it, and the folder of its project."""
+
+    shell: Shell
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.read(REPOSITORY / "docs/deploy/perennial-worker@.service")
+        assert unit["Service"]["TimeoutStopSec"] == "120"
+        assert unit["Service"]["KillMode"] == "mixed", "the worker alone is told"
+        python, *words = unit["Service"]["ExecStart"].replace("%i", POOL).split()
+        assert python == "/opt/perennial/.venv/bin/python"
+        environment = {"PREFECT_WORKER_QUERY_SECONDS": "1", "XDG_RUNTIME_DIR": str(self.folder)}
+        environment |= {"PERENNIAL_HOME": str(self.folder)}
+        with (self.folder / "worker.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *words],
+                cwd=REPOSITORY,
+                env=self.shell.environment(self.folder, environment),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def told(self, number: signal.Signals) -> None:
+        """Let it end as systemd does, by a signal to the worker, or as a terminal does, by one to its group."""
+        assert self.process
+        (os.kill if number == signal.SIGTERM else os.killpg)(self.process.pid, number)
+        assert self.process.wait(timeout=120) == 0, (self.folder / "worker.log").read_text()
+
+    def kill(self) -> None:
+        for number in processes_with(f"XDG_RUNTIME_DIR={self.folder}"):
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        assert self.process
+        self.process.wait(timeout=10)
+
+
 @pytest.fixture
-def folder(shell: Shell, tmp_path: Path) -> Iterator[Path]:
+def worker(shell: Shell, tmp_path: Path) -> Iterator[Worker]:
     """A project with a long training, deployed, and a worker for it."""
     small_project.write(tmp_path, 50)
     path = small_project.write_yaml(tmp_path, NAME)
     path.write_text(path.read_text().replace("epochs: 10", f"epochs: {NUM_EPOCHS}, patience: {NUM_EPOCHS}"))
     with nothing_left(shell):
-        deployed = shell.run(tmp_path, "deploy", path.name, "--pool", POOL)
-        assert deployed.returncode == 0, deployed.stderr
-        environment = {"PERENNIAL_HOME": str(tmp_path), "PREFECT_WORKER_QUERY_SECONDS": "1"}
-        with (tmp_path / "worker.log").open("w") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"],
-                cwd=REPOSITORY,
-                env=shell.environment(tmp_path, environment),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        started = Worker(shell, tmp_path)
+        started.start()  # before there is a pool: it makes the same
         try:
-            yield tmp_path
+            deployed = shell.run(tmp_path, "deploy", path.name, "--pool", POOL)
+            assert deployed.returncode == 0, deployed.stderr
+            yield started
         finally:
-            os.killpg(worker.pid, signal.SIGKILL)
-            worker.wait(timeout=10)
+            started.kill()
 
 
-def test_the_next_run_goes_on_with_a_training_that_was_killed(shell: Shell, folder: Path) -> None:
-    killed = begin(shell)
+def test_the_next_run_goes_on_with_a_training_that_was_killed(shell: Shell, worker: Worker) -> None:
+    killed, folder = begin(shell), worker.folder
     eventually(lambda: list(folder.rglob("epoch.state")), SECONDS)
     processes = processes_with(f"PREFECT__FLOW_RUN_ID={killed}")
     assert processes
@@ -73,38 +106,34 @@ def test_the_next_run_goes_on_with_a_training_that_was_killed(shell: Shell, fold
     assert list(folder.rglob("*.state")) == []
 
 
-def test_a_run_that_is_ended_while_it_trains_says_how_and_the_next_one_goes_on(
-    shell: Shell, folder: Path, tmp_path: Path
-) -> None:
-    warm = {"command": f"{sys.executable} -m tasks.warm prefect.engine", "env": {"XDG_RUNTIME_DIR": str(tmp_path)}}
-    try:
-        state, commands = ended(shell, folder, cancel, warm)
-        assert state == "CANCELLED" and any("tasks.warm" in command for command in commands)
-    finally:
-        for pid, command in processes_with(f"XDG_RUNTIME_DIR={tmp_path}").items():
-            if "tasks.warm.parent" in command:
-                os.kill(pid, signal.SIGTERM)
-    state, commands = ended(shell, folder, cancel)
+def test_a_run_that_is_ended_while_it_trains_says_how_and_the_next_one_goes_on(shell: Shell, worker: Worker) -> None:
+    state, commands = ended(shell, worker.folder, lambda run: cancel(shell, run))
+    assert state == "CANCELLED" and any("tasks.warm" in command for command in commands)
+    plain = {"command": f"{sys.executable} -m prefect.engine"}
+    state, commands = ended(shell, worker.folder, lambda run: cancel(shell, run), plain)
     assert state == "CANCELLED" and not any("tasks.warm" in command for command in commands)
-    state, _ = ended(shell, folder, lambda shell, run: stop_as_systemd_does(folder))
-    assert state == "CRASHED"
-    log = Registry.open(folder / ".perennial", NAME).log
+    for number in (signal.SIGTERM, signal.SIGINT):
+        state, commands = ended(shell, worker.folder, lambda _, number=number: worker.told(number))
+        assert state == "CRASHED" and any("tasks.warm" in command for command in commands)
+        worker.start()
+    log = Registry.open(worker.folder / ".perennial", NAME).log
     assert log.read().entries == ()
 
     again = begin(shell)
     assert eventually(lambda: over(shell, again), SECONDS) == "COMPLETED"
     assert [entry.kind for entry in log.read().entries] == ["registered", "promoted"]
     assert "and goes on from there" in logs(shell, again)
+    assert "Traceback" not in (worker.folder / "worker.log").read_text()
 
 
 def ended(
-    shell: Shell, folder: Path, end: Callable[[Shell, str], None], job_variables: Mapping[str, Any] | None = None
+    shell: Shell, folder: Path, end: Callable[[str], None], job_variables: Mapping[str, Any] | None = None
 ) -> tuple[str, list[str]]:
     """The state in which a run was when it had ended by itself or its worker, and the commands of its processes."""
     run, begun = begin(shell, job_variables), time.time()
     eventually(lambda: written_since(begun, folder), SECONDS)
     processes = processes_with(f"PREFECT__FLOW_RUN_ID={run}")
-    end(shell, run)
+    end(run)
     state = eventually(lambda: over(shell, run), SECONDS)
     eventually(lambda: not processes_with(f"PREFECT__FLOW_RUN_ID={run}"), SECONDS)
     return state, list(processes.values())
@@ -120,19 +149,6 @@ def written_since(moment: float, folder: Path) -> bool:
 def cancel(shell: Shell, run: str) -> None:
     """What the button in the UI does."""
     shell.ask(f"flow_runs/{run}/set_state", state={"type": "CANCELLING"})
-
-
-def stop_as_systemd_does(folder: Path) -> None:
-    """What the unit has systemd run before it ends a worker, which is still there afterwards."""
-    found = processes_with(f"PERENNIAL_HOME={folder}").items()
-    [worker] = [pid for pid, command in found if "worker start" in command]
-    unit = configparser.ConfigParser(strict=False, interpolation=None)
-    unit.read(REPOSITORY / "docs/deploy/perennial-worker@.service")
-    assert unit["Service"]["TimeoutStopSec"] == "120"
-    python, *words = unit["Service"]["ExecStop"].replace("$MAINPID", str(worker)).split()
-    assert python == "/opt/perennial/.venv/bin/python" and unit["Service"]["KillMode"] == "control-group"
-    subprocess.run([sys.executable, *words], cwd=REPOSITORY, check=True, timeout=SECONDS)
-    assert processes_with(f"PERENNIAL_HOME={folder}").get(worker)
 
 
 def begin(shell: Shell, job_variables: Mapping[str, Any] | None = None) -> str:

@@ -6,10 +6,15 @@ import asyncio
 import importlib.resources
 import json
 import re
+import shlex
+import sys
+from pathlib import Path
 from typing import Any, get_args
+from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
 from prefect.utilities.schema_tools import validate
 from prefect.utilities.templating import find_placeholders
 from prefect.workers.base import BaseJobConfiguration
@@ -18,6 +23,7 @@ from prefect.workers.process import ProcessJobConfiguration
 from configs.deploy import Deploy, Pool, PoolType
 from configs.schema import load
 from tasks.deploying.pools import TEMPLATES, check_job_variables, job_variables, template
+from tasks.deploying.worker import WARM, Runs
 from tests.flows.commands import REPOSITORY
 
 TYPES: tuple[PoolType, ...] = get_args(PoolType)
@@ -99,6 +105,16 @@ def test_a_process_run_beats_often_and_its_worker_prints_nothing_of_it() -> None
     assert configuration.stream_output is False
     assert configuration.env == variables["env"]
     assert configuration.working_dir is None
+
+
+@pytest.mark.parametrize(("given", "command"), [({}, WARM), ({"command": "python -m other"}, "python -m other")])
+def test_a_run_of_our_worker_begins_warm_unless_it_has_a_command(given: dict[str, str], command: str) -> None:
+    configuration = configured(Runs, "process", given)
+    configuration.prepare_for_flow_run(FlowRun(flow_id=uuid4(), name="retrain-flights"))
+    assert configuration.command == command
+    python, *words = shlex.split(WARM)
+    assert Path(python).samefile(sys.executable) and words == ["-m", "tasks.warm", "prefect.engine"]
+    assert configuration._command_configured, "and not in an interpreter that looks for one"
 
 
 def test_a_docker_run_gets_shared_memory_and_a_gpu_on_the_gpu_pool_alone() -> None:

@@ -18,6 +18,8 @@ from prefect.cli._app import _app as prefect_command_line
 
 from configs.deploy import Deploy, Pool
 from configs.schema import load
+from flows.command import _parser
+from flows.worker import worker
 from tasks.deploying.pools import check_job_variables, job_variables, template
 from tests.flows.commands import REPOSITORY, Shell, nothing_left
 
@@ -43,6 +45,13 @@ def text_after(index: int) -> str:
 def check_prefect_command(words: list[str]) -> None:
     """Have Prefect's own command line read a command, and run nothing."""
     prefect_command_line.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def check_worker_command(words: list[str]) -> str:
+    """Have our worker's own command line read a command; the pool that it works on."""
+    assert words[:2] == ["-m", "flows.worker"]
+    pool: str = _parser(worker).parse_args(words[2:]).pool
+    return pool
 
 
 def test_every_block_is_of_a_kind_that_is_checked_and_every_link_leads_somewhere() -> None:
@@ -95,14 +104,12 @@ def test_the_yaml_of_the_page_is_a_block_that_its_pools_know() -> None:
     assert claim["persistentVolumeClaim"]["claimName"] in claims
 
 
-def test_the_command_of_warm_runs_is_one_that_a_process_pool_knows_and_that_is_there() -> None:
-    text = yaml_of("tasks.warm")
+def test_a_command_of_its_own_is_one_that_a_process_pool_knows() -> None:
+    text = yaml_of("prefect.engine")
     deploy = Deploy.model_validate(yaml.safe_load(text)["deploy"])
     variables = job_variables(deploy, deploy.cpu)
     check_job_variables("deploy", deploy.cpu, variables, template("process"))
-    python, *command = shlex.split(variables["command"])
-    assert python == "/opt/perennial/.venv/bin/python"
-    assert command == ["-m", "tasks.warm", "prefect.engine"]
+    assert variables["command"] == "python -m prefect.engine"
     assert variables["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"], "what is said by default stays"
 
 
@@ -131,13 +138,16 @@ def test_the_commands_print_what_the_page_says(
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.service")), ids=lambda path: path.name)
-def test_a_unit_starts_a_command_that_prefect_knows_and_systemd_reads_it(path: Path, tmp_path: Path) -> None:
+def test_a_unit_starts_a_command_that_there_is_and_systemd_reads_it(path: Path, tmp_path: Path) -> None:
     unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(path)
     program, *words = shlex.split(unit["Service"]["ExecStart"].replace("%i", "gpu-pool"))
-    assert program == "/opt/perennial/.venv/bin/prefect"
-    check_prefect_command(words)
+    if program == "/opt/perennial/.venv/bin/prefect":
+        check_prefect_command(words)
+    else:
+        assert program == "/opt/perennial/.venv/bin/python"
+        check_worker_command(words)
     if analyze := shutil.which("systemd-analyze"):
         text = path.read_text().replace(program, sys.executable)  # it wants to see the program
         (tmp_path / path.name).write_text(text)
@@ -153,7 +163,8 @@ def test_compose_starts_commands_that_exist_in_an_order_that_exists() -> None:
         assert set(service.get("depends_on", ())) <= set(services)
         if (command := service.get("command", [""]))[0] == "prefect":
             check_prefect_command(command[1:])
-            polled |= {command[command.index("--pool") + 1]} if "--pool" in command else set()
+        elif command[:3] == ["python", "-m", "flows.worker"]:
+            polled.add(check_worker_command(command[1:]))
         elif command[0] == "python":
             assert command[:3] == ["python", "-m", "flows.deploy"] and (REPOSITORY / command[3]).exists()
     assert polled == pools
