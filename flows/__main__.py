@@ -18,7 +18,7 @@ def main() -> None:
         if summary:
             table.add_row(f"python -m flows.{path.stem}", summary.splitlines()[0])
     Console().print(table)
-    Console().print("\nAll but the worker take a project's YAML, such as configs/flights.yaml, and each takes --help.")
+    Console().print("\nAll but the last take a project's YAML, and each takes --help.")
 
 
 if __name__ == "__main__":

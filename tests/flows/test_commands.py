@@ -53,9 +53,9 @@ def test_flows_are_listed_in_one_line_of_at_most_80_columns_each(tmp_path: Path)
     lines = listed.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     shown = [line for line in lines if line.startswith("python -m flows.")]
-    assert [line.split()[2].removeprefix("flows.") for line in shown] == list(FLOWS)
+    assert [line.split()[2].removeprefix("flows.") for line in shown] == [*FLOWS, "worker"]
     assert all(line.rstrip().endswith(".") for line in shown)
-    assert len([line for line in lines if line.strip()]) == len(FLOWS) + 1
+    assert len([line for line in lines if line.strip()]) == len(FLOWS) + 2
 
 
 @pytest.mark.parametrize("flow", FLOWS)
