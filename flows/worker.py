@@ -19,7 +19,7 @@ def worker(
     pool: Annotated[str, "work pool of type process; it is made if it is not there"],
     limit: Annotated[int, "runs at once; default: 4"] = 4,
 ) -> None:
-    """Work on the runs of a process pool, each in a warm process."""
+    """Work on the runs of a process pool, and end with them."""
     if limit < 1:
         raise ValueError(f"--limit {limit} lets no run begin; give a number of at least 1")
     os.environ.setdefault("PERENNIAL_HOME", str(Path.cwd()))  # where runs find configs and registry
