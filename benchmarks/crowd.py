@@ -4,9 +4,9 @@
         [--output FILE]
 
 Each project has rows of sixty days until now, a champion, and a deployment by `flows.deploy` whose `watch` has the cron
-of every minute. One worker runs them all on this machine, so many at once, in processes that have imported beforehand or
-in new interpreters (`--cold`). Each project has to have one finished run and one record for each minute. Runs
-that come late are waited for, twice as long as was counted.
+of every minute. One worker runs them all on this machine, so many at once, in processes that have imported beforehand
+or in new interpreters (`--cold`). Each project has to have one finished run and one record for each minute. Runs that
+come late are waited for, twice as long as was counted.
 
 One JSON object comes last: `missed` and `doubled` are what is to be zero; `late_seconds` says how long after its minute
 a run had its first line, `cpu_seconds_a_watch` what the whole machine spent for one, server and worker included, and

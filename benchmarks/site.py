@@ -16,6 +16,8 @@ from typing import Any
 
 import httpx
 
+from tasks.deploying.sqlite import FILE, URL, through_one_connection
+
 REPOSITORY = Path(__file__).parents[1]
 MARK = "PERENNIAL_SITE"
 HEARTBEAT_SECONDS = 30  # the shortest that Prefect takes
@@ -199,13 +201,13 @@ class Site:
     def environment(self) -> Mapping[str, str]:
         """Of its processes: marked, and without W&B keys or Prefect settings of whoever runs this."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "PREFECT_"))}
-        database = {"PREFECT_API_DATABASE_CONNECTION_URL": self.database} if self.database else {}
+        database = self.database or through_one_connection(self.folder / "prefect" / FILE)
         query = {} if self.query_seconds is None else {"PREFECT_WORKER_QUERY_SECONDS": str(self.query_seconds)}
         return (
             kept
-            | database
             | query
             | {
+                URL: database,
                 MARK: str(self.folder),
                 "XDG_RUNTIME_DIR": str(self.folder),  # where warm processes are asked for: they end with the site
                 "PYTHONPATH": str(REPOSITORY),

@@ -48,7 +48,7 @@ def run(function: Callable[..., Any]) -> None:
     """Run a flow, or a plain function; a user's mistake is one message and exit code 2, the world's fault code 1."""
     given = {name: _plain(value) for name, value in vars(_parser(function).parse_args()).items() if value is not None}
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-    quieten()
+    quieten(is_service=not _takes_project(function))
     try:
         result = _run_for_project(function, given) if _takes_project(function) else function(**given)
     except (ValueError, RuntimeError) as error:

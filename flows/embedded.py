@@ -17,6 +17,7 @@ from prefect.context import refresh_global_settings_context
 from prefect.settings import get_current_settings
 
 from tasks.deploying.own_server import HOST, START_SECONDS, end
+from tasks.deploying.sqlite import usual_database
 
 # What it tries again by itself (its SQLite has one writer at a time) would be a screen of traceback each time. That it
 # cannot start, or has answered a request by an error, is in uvicorn's log, which is shown.
@@ -70,4 +71,4 @@ def wait() -> None:
 def _environment() -> dict[str, str]:
     usual = {} if "PREFECT_SERVER_LOGGING_LEVEL" in os.environ else QUIET
     own = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-    return usual | {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"} | os.environ | own
+    return usual | {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"} | os.environ | usual_database() | own

@@ -39,14 +39,19 @@ VERDICT_COLOURS: dict[Verdict, str] = {
 }
 
 
-def quieten() -> None:
-    """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI."""
+def quieten(is_service: bool = False) -> None:
+    """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI.
+
+    Args:
+        is_service: a service tells nobody of its failures at its end, and shows Prefect's errors.
+    """
+    is_worth_a_line = _is_worth_a_line_of_a_service if is_service else _is_worth_a_line
     for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_is_worth_a_line)
+        logging.getLogger(name).addFilter(is_worth_a_line)
     for name in ("", "prefect"):
         for handler in logging.getLogger(name).handlers:
             handler.setFormatter(_Line("%H:%M:%S"))
-            handler.addFilter(_is_worth_a_line)
+            handler.addFilter(is_worth_a_line)
 
 
 class _Line(logging.Formatter):
@@ -63,6 +68,10 @@ class _Line(logging.Formatter):
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
     # A failure is told once, by the command itself, and not also as a traceback by every task and flow it passed.
     return record.levelno == logging.WARNING or not record.name.startswith("prefect")
+
+
+def _is_worth_a_line_of_a_service(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or not record.name.startswith("prefect")
 
 
 @singledispatch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -30,9 +31,13 @@ def worker(
             print(f"{pool} is paused: no run begins until `prefect work-pool resume {pool}`.", flush=True)
     page = str(PREFECT_API_URL.value()).removesuffix("/api")
     print(f"{pool} has a worker; {page} shows its runs, and Ctrl-C ends it with them.", flush=True)
-    if killed := work_until_told(pool, limit):
+    if killed := work_until_told(pool, limit, _say):
         raise RuntimeError(f"{killed} runs were killed: their states say Running until their heartbeats are missed")
     print(f"The worker of {pool} has ended, and no run of it is left.", flush=True)
+
+
+def _say(text: str) -> None:
+    print(f"{datetime.now():%H:%M:%S}  {text}", flush=True)
 
 
 if __name__ == "__main__":

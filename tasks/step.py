@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas import TaskRun
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.settings import get_current_settings
 from torch import nn
 
 from configs.component import Component
@@ -56,10 +58,17 @@ def now() -> datetime:
 def moment_of(as_of: datetime | None) -> datetime:
     """The moment for which a flow runs: as asked, or as scheduled, which stays the same when the run is tried again.
 
+    A worker takes runs a few seconds early, and one that begins warm is there before its time: it waits for it. A
+    person who has a later run begin at once means now.
+
     Raises `ValueError` for a moment in the future, up to which nothing can be known.
     """
     if as_of is None:
-        return min(datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), UTC), now())
+        scheduled = datetime.fromtimestamp(flow_run.scheduled_start_time.timestamp(), UTC)
+        early = (scheduled - now()).total_seconds()
+        if 0 < early <= get_current_settings().worker.prefetch_seconds:
+            time.sleep(early)
+        return min(scheduled, now())
     if as_of > now():
         raise ValueError(f"as_of={as_of.isoformat()} lies in the future; leave it out to mean now")
     return as_of

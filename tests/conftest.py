@@ -48,6 +48,8 @@ class Replayed:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The API URL of a real Prefect server on a free port, which ends with the session."""
+    from tasks.deploying.sqlite import FILE, URL, through_one_connection  # only who needs a server imports Prefect
+
     home = tmp_path_factory.mktemp("prefect-server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -57,7 +59,9 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             cwd=home,
-            env=os.environ | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+            env=os.environ
+            | {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+            | {URL: through_one_connection(home / FILE)},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,

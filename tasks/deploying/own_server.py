@@ -16,6 +16,7 @@ import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from tasks.deploying.signals import undisturbed
+from tasks.deploying.sqlite import usual_database
 
 HOST, USUAL_PORT = "127.0.0.1", 4200
 START_SECONDS, END_SECONDS = 120, 10
@@ -50,7 +51,9 @@ def _own_server() -> Iterator[str]:
         server = subprocess.Popen(
             [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)],
             # Without its own address the page of another port than the usual one stays blank.
-            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+            env=os.environ
+            | usual_database()
+            | {"PREFECT_SERVER_UI_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C is for this command, which ends the server last

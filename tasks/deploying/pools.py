@@ -21,6 +21,10 @@ ONE_GPU: dict[PoolType, dict[str, Any]] = {
 }
 
 
+# The run of a container that is told to end, by `docker stop` or with its machine, begins again, as on Kubernetes.
+AGAIN = {"docker": {"PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "reschedule"}}
+
+
 def template(pool_type: PoolType) -> dict[str, Any]:
     """The base job template that a new pool of this type gets."""
     read: dict[str, Any] = json.loads((TEMPLATES / f"{pool_type}.json").read_text())
@@ -56,7 +60,7 @@ def job_variables(deploy: Deploy, pool: Pool) -> dict[str, Any]:
     """
     ours: dict[str, Any] = {
         "stream_output": False,  # else a run whose worker is killed dies of a broken pipe when it prints
-        "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(deploy.heartbeat_seconds)},
+        "env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(deploy.heartbeat_seconds)} | AGAIN.get(pool.type, {}),
     }
     given = pool.job_variables
     env = given.get("env", {})

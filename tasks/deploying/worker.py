@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import logging
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,9 +25,8 @@ from tasks.deploying.runs import runs_here
 from tasks.deploying.signals import SIGNALS
 from tasks.warm.address import connected, kind_of
 
-logger = logging.getLogger(__name__)
-
 WARM = command_to_string([get_sys_executable(), "-m", "tasks.warm", "prefect.engine"])
+HELD = "already holding"  # a place among the runs at once, as anyio says it
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_CALLS = 300.0  # a parent process that nobody calls for a quarter of an hour ends
 
@@ -48,22 +46,30 @@ class Worker(ProcessWorker, abc.ABC):  # abstract in name: Prefect would registe
     job_configuration = Runs
     is_ending = False
 
-    def __init__(self, *args: Any, **arguments: Any) -> None:
-        super().__init__(*args, **arguments)
+    def __init__(self, pool: str, limit: int, say: Callable[[str], None]) -> None:
+        super().__init__(pool, limit=limit, create_pool_if_not_found=False)
+        self._say = say
         self._environments: dict[str, Mapping[str, str]] = {}
 
     async def get_and_submit_flow_runs(self) -> Any:
         """Take runs that are due, unless this is ending."""
-        return [] if self.is_ending else await super().get_and_submit_flow_runs()
+        if self.is_ending:
+            return []
+        try:
+            return await super().get_and_submit_flow_runs()
+        except RuntimeError as error:
+            if HELD not in str(error):
+                raise
+            return []  # a run is due again whose end this has not seen yet; Prefect's own worker dies of it
 
     async def run(self, flow_run: Any, configuration: ProcessJobConfiguration, task_status: Any = None) -> Any:
         """Start a run and wait for its end."""
         with suppress(OSError):  # where there can be no parent
             environment = {name: value for name, value in configuration.env.items() if value is not None}
             self._environments[kind_of(environment)] = environment
-        logger.info("%s begins", flow_run.name)
+        self._say(f"{flow_run.name} begins")
         result = await super().run(flow_run, configuration, task_status)
-        logger.info("%s has ended%s", flow_run.name, f" with code {result.status_code}" if result.status_code else "")
+        self._say(f"{flow_run.name} has ended" + (f" with code {result.status_code}" if result.status_code else ""))
         return result
 
     async def keep_warm(self) -> None:
@@ -109,10 +115,15 @@ def have_pool(client: SyncPrefectClient, name: str) -> bool:
     return pool.is_paused
 
 
-def work_until_told(pool: str, limit: int) -> int:
+def work_until_told(pool: str, limit: int, say: Callable[[str], None]) -> int:
     """Work until SIGINT or SIGTERM is heard, then tell the runs, and end when none is left.
 
     At a second signal the runs that are left are killed; they then seem to run until their heartbeats are missed.
+
+    Args:
+        pool: of type process.
+        limit: runs at once.
+        say: is told when a run begins and ends.
 
     Returns:
         How many runs were killed.
@@ -120,7 +131,7 @@ def work_until_told(pool: str, limit: int) -> int:
     Raises:
         RuntimeError: when Prefect's worker gave up.
     """
-    return asyncio.run(_work(Worker(pool, limit=limit, create_pool_if_not_found=False)))
+    return asyncio.run(_work(Worker(pool, limit, say)))
 
 
 async def _work(worker: Worker) -> int:
