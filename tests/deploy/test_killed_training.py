@@ -144,7 +144,7 @@ def ended(
 
 
 def a_container_that_is_told_to_end(shell: Shell, folder: Path) -> str:
-    """A run by what is in a container of a Docker pool, whose first process hands on what it is told while it trains."""
+    """A run by what is in a container of a Docker pool, whose first process is told to end while it trains."""
     docker = Pool(pool="containers", type="docker")
     variables = job_variables(Deploy(cpu=docker), docker)
     run = begin(shell, {"command": f"{sys.executable} -m prefect flow-run execute", "env": variables["env"]})
