@@ -21,7 +21,7 @@ from tasks.turn import attempt_of
 
 STEP = timedelta(days=2)
 APART = timedelta(hours=6)  # of the two moments that are retrained for at the same time
-LATEST_KILL_SECONDS = 25.0  # runs of an idle machine end after about fifteen
+LATEST_KILL_SECONDS = 12.0  # runs of an idle machine end after about eight
 ROUND_SECONDS = 300
 STUCK_SECONDS = 240  # a run that is still Running so long after the last round has no process any more
 TARGETS = ("worker", "flow", "server")
