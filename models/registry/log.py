@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any, Literal, get_args
 
@@ -309,17 +309,23 @@ class DecisionLog:
 
 def _parse(path: str, content: bytes) -> Entry:
     try:
-        fields = dict(json.loads(content))
-        del fields["sha256"]
-        entry = Entry(**fields)
-        is_unchanged = entry.to_bytes() == content
+        entry = _entry(content)
     except (ValueError, TypeError, KeyError) as error:
         raise LogBroken(f"{path} is not an entry of a decision log: {error}") from error
-    if not is_unchanged:
+    if entry is None:
         raise LogBroken(f"{path} was changed after it was written: it does not hash to its own sha256")
     if entry.kind not in get_args(Kind):
         raise LogBroken(f"{path} has kind={entry.kind!r}; this version knows {', '.join(get_args(Kind))}")
     return entry
+
+
+@lru_cache(maxsize=10_000)
+def _entry(content: bytes) -> Entry | None:
+    """What bytes say, worked out once however often they are read; None if they do not hash to their own sha256."""
+    fields = dict(json.loads(content))
+    del fields["sha256"]
+    entry = Entry(**fields)
+    return entry if entry.to_bytes() == content else None
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
