@@ -151,9 +151,9 @@ def prepare(paths: list[str]) -> None:
     """A champion and scored rows for each project, in this process."""
     from configs.schema import load
     from flows import embedded
+    from flows.lines import quieten
     from flows.retrain import retrain
     from flows.score import score
-    from flows.terminal import quieten
 
     quieten()
     embedded.wait()

@@ -93,8 +93,8 @@ def one(path: str, as_of: datetime, started: float) -> dict[str, float]:
 
     embedded.begin()  # first of all, as for a command
     from configs.schema import load
+    from flows.lines import quieten
     from flows.retrain import retrain as story
-    from flows.terminal import quieten
     from models.data.source import Parquet
     from tasks.arms import Bench
 

@@ -51,8 +51,8 @@ def main() -> None:
 
 def _replay(config: str, overrides: tuple[str, ...], seed: int, storage: Path) -> dict[str, Any]:
     from flows import embedded  # after PREFECT_HOME is set: Prefect reads it once
+    from flows.lines import quieten
     from flows.replay import replay
-    from flows.terminal import quieten
 
     quieten()
     embedded.wait()

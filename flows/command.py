@@ -16,9 +16,8 @@ from typing import Any
 from prefect import Flow, tags
 from rich.console import Console
 
-from configs.schema import load
 from flows import embedded
-from flows.terminal import quieten, show
+from flows.lines import quieten
 
 USERS_MISTAKE, WORLDS_FAULT = 2, 1
 
@@ -50,22 +49,28 @@ def run(function: Callable[..., Any]) -> None:
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
     quieten(is_service=not _takes_project(function))
     try:
-        result = _run_for_project(function, given) if _takes_project(function) else function(**given)
+        if _takes_project(function):
+            _run_for_project(function, given)
+        else:
+            function(**given)
     except (ValueError, RuntimeError) as error:
         errors.print(f"error: {error}", style="red")
         sys.exit(USERS_MISTAKE if isinstance(error, ValueError) else WORLDS_FAULT)
-    show(result)
     logging.shutdown()
 
 
-def _run_for_project(function: Callable[..., Any], given: dict[str, Any]) -> Any:
+def _run_for_project(function: Callable[..., Any], given: dict[str, Any]) -> None:
     path, overrides = given.pop("project"), given.pop("set")
     given |= {name: Given(Path(path).as_posix(), overrides) for name in _names_of(Given, function)}
+    from configs.schema import load  # with torch and all: a worker, which reads no project, lives for long
+    from flows.terminal import show
+
     project = load(path, overrides)
     if isinstance(function, Flow):
         embedded.wait()
     with tags("perennial", project.name):
-        return function(project, **given)
+        result = function(project, **given)
+    show(result)
 
 
 def _takes_project(function: Callable[..., Any]) -> bool:

@@ -1,8 +1,7 @@
-"""What a person sees in the terminal: one line for what matters, and a table at the end."""
+"""What a person sees in the terminal at the end of a command: a table, or a few lines."""
 
 from __future__ import annotations
 
-import logging
 from functools import singledispatch
 from typing import Any
 
@@ -37,41 +36,6 @@ VERDICT_COLOURS: dict[Verdict, str] = {
     "broken_feed": "magenta",
     "serving_fault": "magenta",
 }
-
-
-def quieten(is_service: bool = False) -> None:
-    """One short line for each step of ours; Prefect's own lines about task and flow runs are for its UI.
-
-    Args:
-        is_service: a service tells nobody of its failures at its end, and shows Prefect's errors.
-    """
-    is_worth_a_line = _is_worth_a_line_of_a_service if is_service else _is_worth_a_line
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(is_worth_a_line)
-    for name in ("", "prefect"):
-        for handler in logging.getLogger(name).handlers:
-            handler.setFormatter(_Line("%H:%M:%S"))
-            handler.addFilter(is_worth_a_line)
-
-
-class _Line(logging.Formatter):
-    """The time and the message; the level only when it is not the usual one."""
-
-    def __init__(self, datefmt: str) -> None:
-        super().__init__("%(asctime)s  %(message)s", datefmt)
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        return line if record.levelno <= logging.INFO else line.replace("  ", f"  {record.levelname.lower()}: ", 1)
-
-
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    # A failure is told once, by the command itself, and not also as a traceback by every task and flow it passed.
-    return record.levelno == logging.WARNING or not record.name.startswith("prefect")
-
-
-def _is_worth_a_line_of_a_service(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING or not record.name.startswith("prefect")
 
 
 @singledispatch

@@ -23,16 +23,16 @@ def worker(
     """Work on the runs of a process pool, and end with them."""
     if limit < 1:
         raise ValueError(f"--limit {limit} lets no run begin; give a number of at least 1")
-    os.environ.setdefault("PERENNIAL_HOME", str(Path.cwd()))  # where runs find configs and registry
+    home = os.environ.setdefault("PERENNIAL_HOME", str(Path.cwd()))  # where runs find configs and registry
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([HERE, *filter(None, paths)]))
+    # Of this code, and of the networks and sources of projects: what a command finds in its folder, a run does too.
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([HERE, home, *filter(None, paths)]))
     with connected() as client:
         if have_pool(client, pool):
             print(f"{pool} is paused: no run begins until `prefect work-pool resume {pool}`.", flush=True)
     page = str(PREFECT_API_URL.value()).removesuffix("/api")
     print(f"{pool} has a worker; {page} shows its runs, and Ctrl-C ends it with them.", flush=True)
-    if killed := work_until_told(pool, limit, _say):
-        raise RuntimeError(f"{killed} runs were killed: their states say Running until their heartbeats are missed")
+    work_until_told(pool, limit, _say)
     print(f"The worker of {pool} has ended, and no run of it is left.", flush=True)
 
 

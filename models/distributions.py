@@ -41,12 +41,12 @@ def t_tail(value: npt.ArrayLike, freedom: npt.ArrayLike) -> Any:
 
 
 def t_point(level: npt.ArrayLike, freedom: npt.ArrayLike) -> Any:
-    """Above which this share of Student's t lies.
+    """Above which this share of Student's t lies; infinite for a share of nothing.
 
     >>> round(float(t_point(0.025, 10)), 3)
     2.228
     """
-    return -special.stdtrit(freedom, level)
+    return np.where(np.equal(level, 0), np.inf, -special.stdtrit(freedom, level))
 
 
 def binomial_cdf(count: npt.ArrayLike, num_rows: npt.ArrayLike, share: npt.ArrayLike) -> Any:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import abc
 import asyncio
 import os
+import signal
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
+import httpx
 import psutil
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -25,48 +28,61 @@ from tasks.deploying.runs import runs_here
 from tasks.deploying.signals import SIGNALS
 from tasks.warm.address import connected, kind_of
 
-WARM = command_to_string([get_sys_executable(), "-m", "tasks.warm", "prefect.engine"])
-HELD = "already holding"  # a place among the runs at once, as anyio says it
+PYTHON = get_sys_executable()
+WARM = command_to_string([PYTHON, "-m", "tasks.warm", "prefect.engine"])
+MOST_KINDS = 2  # of runs, by their environment, for which a parent process is kept: each takes .4 GB
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_BETWEEN_CALLS = 300.0  # a parent process that nobody calls for a quarter of an hour ends
+PATIENCE_SECONDS = 90.0  # with a run that was told to end; systemd has two minutes with all of it
+LAST_SECONDS = 20.0  # in which Prefect has taken note of a run that was killed
 
 
 class Runs(ProcessJobConfiguration):
-    """How a run is started: warm, unless its deployment has a command of its own."""
+    """How a run is started: warm, unless its deployment has a command of its own, in which `python` is this one."""
 
     def prepare_for_flow_run(self, *args: Any, **arguments: Any) -> None:
         """Fill in what the template leaves open."""
-        self.command = self.command or WARM
+        command = self.command or WARM
+        self.command = PYTHON + command.removeprefix("python") if command.startswith("python ") else command
         super().prepare_for_flow_run(*args, **arguments)
 
 
 class Worker(ProcessWorker, abc.ABC):  # abstract in name: Prefect would register it in the place of its own
-    """Takes runs until it is told to end, and then ends when the last one has."""
+    """Takes runs until it is told to end, and then ends when the last one has.
+
+    A server that does not answer is asked again for as long as it takes: Prefect's own gives up after some minutes, and
+    kills its runs.
+    """
 
     job_configuration = Runs
     is_ending = False
+    is_answered = True
 
     def __init__(self, pool: str, limit: int, say: Callable[[str], None]) -> None:
         super().__init__(pool, limit=limit, create_pool_if_not_found=False)
         self._say = say
         self._environments: dict[str, Mapping[str, str]] = {}
+        self._note(os.environ)
 
     async def get_and_submit_flow_runs(self) -> Any:
         """Take runs that are due, unless this is ending."""
-        if self.is_ending:
-            return []
-        try:
-            return await super().get_and_submit_flow_runs()
-        except RuntimeError as error:
-            if HELD not in str(error):
-                raise
-            return []  # a run is due again whose end this has not seen yet; Prefect's own worker dies of it
+        return [] if self.is_ending else await self._asked(super().get_and_submit_flow_runs()) or []
+
+    async def sync_with_backend(self) -> None:
+        """Say that this is here, and read the pool anew."""
+        await self._asked(super().sync_with_backend())
+
+    async def _get_scheduled_flow_runs(self) -> Any:
+        """What is due, but for runs that are due again before this has seen them end.
+
+        Prefect would take them for others, and die of it.
+        """
+        here = set(self.limiter.statistics().borrowers)
+        return [each for each in await super()._get_scheduled_flow_runs() if each.flow_run.id not in here]
 
     async def run(self, flow_run: Any, configuration: ProcessJobConfiguration, task_status: Any = None) -> Any:
         """Start a run and wait for its end."""
-        with suppress(OSError):  # where there can be no parent
-            environment = {name: value for name, value in configuration.env.items() if value is not None}
-            self._environments[kind_of(environment)] = environment
+        self._note({name: value for name, value in configuration.env.items() if value is not None})
         self._say(f"{flow_run.name} begins")
         result = await super().run(flow_run, configuration, task_status)
         self._say(f"{flow_run.name} has ended" + (f" with code {result.status_code}" if result.status_code else ""))
@@ -75,19 +91,54 @@ class Worker(ProcessWorker, abc.ABC):  # abstract in name: Prefect would registe
     async def keep_warm(self) -> None:
         """Have a parent process for each kind of run, and call it before it thinks that nobody will."""
         while True:
-            for environment in (os.environ, *self._environments.values()):
+            for environment in tuple(self._environments.values()):
                 await asyncio.to_thread(_call, environment)
             await asyncio.sleep(SECONDS_BETWEEN_CALLS)
 
-    async def end_runs(self) -> None:
-        """Tell each run once, those that begin meanwhile too: a second signal would interrupt what it has to say."""
-        told = set[psutil.Process]()
-        while self.limiter.borrowed_tokens:
-            for run in set(runs_here()) - told:
+    async def end_runs(self, hurried: asyncio.Event) -> None:
+        """Tell each run once, those that begin meanwhile too: a second signal would interrupt what it has to say.
+
+        One that has not ended in time, or when somebody is in a hurry, is killed, and Prefect says so for it.
+        """
+        if self.limiter.borrowed_tokens:
+            number = f"{self.limiter.borrowed_tokens} runs are" if self.limiter.borrowed_tokens > 1 else "a run is"
+            self._say(f"{number} told to end; the same signal again kills what is left")
+        told, last = set[psutil.Process](), time.monotonic() + PATIENCE_SECONDS
+        while self.limiter.borrowed_tokens and time.monotonic() < last + LAST_SECONDS:
+            is_late = hurried.is_set() or time.monotonic() > last
+            for run in runs_here():
                 with suppress(psutil.NoSuchProcess):
-                    run.terminate()
-                told.add(run)
+                    if is_late:
+                        run.kill()
+                    elif run not in told:
+                        run.terminate()
+                        told.add(run)
+            if hurried.is_set():
+                last = min(last, time.monotonic())
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+    async def _asked(self, request: Coroutine[Any, Any, Any]) -> Any:
+        """What the server answers, or None where it does not; whether it does is said when it changes."""
+        try:
+            answer = await request
+        except httpx.HTTPError as error:
+            if self.is_answered:
+                self._say(f"the Prefect server does not answer ({type(error).__name__}: {error}); it is asked again")
+            self.is_answered = False
+            return None
+        if not self.is_answered:
+            self._say("the Prefect server answers again")
+        self.is_answered = True
+        return answer
+
+    def _note(self, environment: Mapping[str, str]) -> None:
+        """Keep a parent process for runs with this environment, as one of the last few kinds."""
+        with suppress(OSError):  # where there can be none
+            kind = kind_of(environment)
+            self._environments = {name: each for name, each in self._environments.items() if name != kind}
+            self._environments[kind] = dict(environment)
+            while len(self._environments) > MOST_KINDS:
+                del self._environments[next(iter(self._environments))]
 
 
 def _call(environment: Mapping[str, str]) -> None:
@@ -115,52 +166,48 @@ def have_pool(client: SyncPrefectClient, name: str) -> bool:
     return pool.is_paused
 
 
-def work_until_told(pool: str, limit: int, say: Callable[[str], None]) -> int:
-    """Work until SIGINT or SIGTERM is heard, then tell the runs, and end when none is left.
-
-    At a second signal the runs that are left are killed; they then seem to run until their heartbeats are missed.
+def work_until_told(pool: str, limit: int, say: Callable[[str], None]) -> None:
+    """Work until SIGINT, SIGTERM or the end of the terminal, then tell the runs, and end when none is left.
 
     Args:
         pool: of type process.
         limit: runs at once.
         say: is told when a run begins and ends.
 
-    Returns:
-        How many runs were killed.
-
     Raises:
         RuntimeError: when Prefect's worker gave up.
     """
-    return asyncio.run(_work(Worker(pool, limit, say)))
+    asyncio.run(_work(Worker(pool, limit, say), pool))
 
 
-async def _work(worker: Worker) -> int:
+async def _work(worker: Worker, pool: str) -> None:
     told, hurried = asyncio.Event(), asyncio.Event()
-    for each in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(each, lambda: (hurried if told.is_set() else told).set())
+    loop = asyncio.get_running_loop()
+    hangs_up = [] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [signal.SIGHUP]  # as under nohup
+    for each in (*SIGNALS, *hangs_up):
+        loop.add_signal_handler(each, lambda: (hurried if told.is_set() else told).set())
     warming = asyncio.create_task(worker.keep_warm())
     working = asyncio.create_task(worker.start(printer=lambda *_: None))
     try:
         await _until_any(working, told.wait())
         worker.is_ending = True
         if not working.done():
-            await _until_any(working, worker.end_runs(), hurried.wait())
-        left = len(runs_here())
+            await _until_any(working, worker.end_runs(hurried))
         working.cancel()
         await asyncio.wait({working})
     finally:
         warming.cancel()
     if not working.cancelled() and (error := working.exception()):
-        raise RuntimeError(f"the worker of {worker.work_pool.name} gave up: {_said(error)}; start it again") from error
-    return left
+        raise RuntimeError(
+            f"the worker of {pool} gave up, and its runs were killed: {_said(error)}; start it again"
+        ) from error
 
 
-async def _until_any(working: asyncio.Task[None], *others: Coroutine[Any, Any, Any]) -> None:
-    """Wait until one of them is over, and give the others up, but not the worker."""
-    waiting = {asyncio.create_task(other) for other in others}
-    await asyncio.wait({working, *waiting}, return_when=asyncio.FIRST_COMPLETED)
-    for each in waiting:
-        each.cancel()
+async def _until_any(working: asyncio.Task[None], other: Coroutine[Any, Any, Any]) -> None:
+    """Wait until one of the two is over, and give the other up, but not the worker."""
+    waiting = asyncio.create_task(other)
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def _said(error: BaseException) -> str:

@@ -26,7 +26,7 @@ def connected(environment: Mapping[str, str]) -> socket.socket:
     """A connection to the parent process of commands with this environment, which is started if there is none.
 
     Raises:
-        OSError: when there cannot be one.
+        OSError: when there cannot be one, as on any system but Linux.
     """
     with _own_folder(environment) as folder:
         address = folder / f"{kind_of(environment)}.socket"
@@ -44,7 +44,10 @@ def connected(environment: Mapping[str, str]) -> socket.socket:
 @contextmanager
 def _own_folder(environment: Mapping[str, str]) -> Iterator[Path]:
     """A folder that nobody else can enter, by a path that leads to it whatever its name comes to mean."""
-    path = Path(environment.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"perennial-{os.getuid()}"
+    path = (
+        Path(environment.get("XDG_RUNTIME_DIR") or environment.get("TMPDIR") or tempfile.gettempdir())
+        / f"perennial-{os.getuid()}"
+    )
     path.mkdir(mode=0o700, exist_ok=True)
     file = os.open(path, os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -80,7 +83,13 @@ def _start_parent(address: Path, environment: Mapping[str, str]) -> None:
 
 
 def kind_of(environment: Mapping[str, str]) -> str:
-    """The same for all who can share a parent: interpreter, what is installed, this code, limits, environment."""
+    """The same for all who can share a parent: interpreter, what is installed, this code, limits, environment.
+
+    Raises:
+        OSError: where there is no Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        raise OSError(f"no process is forked on {sys.platform}")
     told = [sys.executable, sys.version, str(Path(sysconfig.get_path("purelib")).stat().st_mtime_ns)]
     told += [*OPTIONS, str(os.getpriority(os.PRIO_PROCESS, 0)), str(sorted(os.sched_getaffinity(0)))]
     told += [str(resource.getrlimit(getattr(resource, name))) for name in dir(resource) if name.startswith("RLIMIT_")]

@@ -23,7 +23,7 @@ from prefect.workers.process import ProcessJobConfiguration
 from configs.deploy import Deploy, Pool, PoolType
 from configs.schema import load
 from tasks.deploying.pools import TEMPLATES, check_job_variables, job_variables, template
-from tasks.deploying.worker import WARM, Runs
+from tasks.deploying.worker import PYTHON, WARM, Runs
 from tests.flows.commands import REPOSITORY
 
 TYPES: tuple[PoolType, ...] = get_args(PoolType)
@@ -107,9 +107,12 @@ def test_a_process_run_beats_often_and_its_worker_prints_nothing_of_it() -> None
     assert configuration.working_dir is None
 
 
-@pytest.mark.parametrize(("given", "command"), [({}, WARM), ({"command": "python -m other"}, "python -m other")])
-def test_a_run_of_our_worker_begins_warm_unless_it_has_a_command(given: dict[str, str], command: str) -> None:
-    configuration = configured(Runs, "process", given)
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [(None, WARM), ("python -m prefect.engine", f"{PYTHON} -m prefect.engine"), ("/bin/python x", "/bin/python x")],
+)
+def test_a_run_of_our_worker_begins_warm_unless_it_has_a_command(given: str | None, command: str) -> None:
+    configuration = configured(Runs, "process", {"command": given} if given else {})
     configuration.prepare_for_flow_run(FlowRun(flow_id=uuid4(), name="retrain-flights"))
     assert configuration.command == command
     python, *words = shlex.split(WARM)

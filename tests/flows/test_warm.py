@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from tasks.warm import wire
+from tasks.warm.address import connected
 from tests.flows.commands import REPOSITORY, eventually, processes_with
 
 pytestmark = pytest.mark.slow
@@ -327,3 +328,9 @@ def test_where_no_parent_can_be_the_run_begins_in_a_new_interpreter(here: Here, 
     environment = here.environment | {"XDG_RUNTIME_DIR": str(tmp_path)}
     assert here.run("tasks.warm", "ends", "3", env=environment)[0] == 3
     assert not processes_with(f"XDG_RUNTIME_DIR={tmp_path}")
+
+
+def test_where_nothing_can_be_forked_there_is_no_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(OSError, match="no process is forked on darwin"):
+        connected(os.environ)

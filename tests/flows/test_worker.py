@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.deploying import worker as working
 from tasks.deploying.pools import OURS, template
 from tests.flows.commands import Shell, eventually, nothing_left, processes_with
 
@@ -83,3 +85,21 @@ def test_a_mistake_is_one_message(
     done = shell.run(tmp_path, "worker", *words, extra=extra)
     assert done.returncode == 2
     assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_parent_processes_are_kept_for_the_last_kinds_of_runs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(working, "_call", lambda environment: called.append(environment["GPU"]))
+    monkeypatch.setenv("GPU", "none")
+    worker = working.Worker("ours", 1, print)
+    for gpu in ("0", "0", "1", "0"):
+        worker._note({"GPU": gpu, "PREFECT__FLOW_RUN_ID": gpu})
+
+    async def call_once() -> None:
+        calling = asyncio.create_task(worker.keep_warm())
+        while len(called) < working.MOST_KINDS:
+            await asyncio.sleep(0.01)
+        calling.cancel()
+
+    asyncio.run(call_once())
+    assert called == ["1", "0"]

@@ -57,6 +57,11 @@ def test_a_test_of_no_number_is_answered_as_by_scipy(value: float) -> None:
     assert np.array_equal(normal_cdf(value), stats.norm.cdf(value), equal_nan=True)
 
 
+def test_no_share_lies_above_infinity() -> None:
+    assert t_point(0.0, 9) == stats.t.isf(0.0, 9) == np.inf
+    assert same(t_point(np.array([0.0, 0.5, 1.0]), 9)[:2], stats.t.isf([0.0, 0.5], 9))
+
+
 def test_arrays_of_ways_to_group_are_answered_at_once() -> None:
     errors, freedom = np.array([0.5, 1.0, 2.0]), np.array([3, 8, 200])
     assert same(t_tail(1.0 / errors, freedom), stats.t.sf(1.0 / errors, freedom))
