@@ -27,6 +27,8 @@ class _Line(logging.Formatter):
         super().__init__("%(asctime)s  %(message)s", datefmt)
 
     def format(self, record: logging.LogRecord) -> str:
+        if record.exc_info and record.levelno == logging.WARNING and record.name.startswith("prefect"):
+            record = logging.makeLogRecord(record.__dict__ | {"msg": _in_short(record), "args": (), "exc_info": None})
         line = super().format(record)
         return line if record.levelno <= logging.INFO else line.replace("  ", f"  {record.levelname.lower()}: ", 1)
 
@@ -38,3 +40,9 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 
 def _is_worth_a_line_of_a_service(record: logging.LogRecord) -> bool:
     return record.levelno >= logging.WARNING or not record.name.startswith("prefect")
+
+
+def _in_short(record: logging.LogRecord) -> str:
+    """A warning without the traceback: Prefect warns of each connection that a server which is away has broken."""
+    assert record.exc_info
+    return f"{record.getMessage()} ({record.exc_info[0].__name__ if record.exc_info[0] else ''}: {record.exc_info[1]})"
