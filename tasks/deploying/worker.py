@@ -83,9 +83,10 @@ class Worker(ProcessWorker, abc.ABC):  # abstract in name: Prefect would registe
     async def run(self, flow_run: Any, configuration: ProcessJobConfiguration, task_status: Any = None) -> Any:
         """Start a run and wait for its end."""
         self._note({name: value for name, value in configuration.env.items() if value is not None})
-        self._say(f"{flow_run.name} begins")
+        name = f"{configuration.labels.get('prefect.io/deployment-name', flow_run.name)} ({str(flow_run.id)[:8]})"
+        self._say(f"{name} begins")
         result = await super().run(flow_run, configuration, task_status)
-        self._say(f"{flow_run.name} has ended" + (f" with code {result.status_code}" if result.status_code else ""))
+        self._say(f"{name} has ended" + (f" with code {result.status_code}" if result.status_code else ""))
         return result
 
     async def keep_warm(self) -> None:

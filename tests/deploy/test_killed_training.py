@@ -127,7 +127,7 @@ def test_a_run_that_is_ended_while_it_trains_says_how_and_the_next_one_goes_on(s
     assert logs(shell, again).count("and goes on from there") == 2
     said = (worker.folder / "worker.log").read_text()
     assert "Traceback" not in said
-    assert re.search(r"^\d\d:\d\d:\d\d  \S+ has ended$", said, re.MULTILINE), said
+    assert re.search(rf"^\d\d:\d\d:\d\d  retrain-{NAME} \(\w+\) has ended$", said, re.MULTILINE), said
 
 
 def ended(
