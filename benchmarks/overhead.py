@@ -7,7 +7,8 @@ own, and timed from the start of the process to its end. What is spent in the so
 rest is interpreter and imports (while which an embedded server starts), what it keeps the command waiting after that,
 the start of the run, the steps, and the end of the process, which waits until Prefect has been told everything. The
 median run is told. W&B is off: it is optional, and offline it adds its own process. On each server it is measured
-twice: in new interpreters, and in processes that have imported beforehand (`python -m tasks.warm`).
+twice: in new interpreters, as a person's command begins, and in processes that have imported beforehand, as a run of
+`flows.worker` does (`python -m tasks.warm`).
 
 The aims are 10 seconds on the embedded server and 5 on a running one, on two idle cores. One JSON object comes last.
 """

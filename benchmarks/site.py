@@ -22,7 +22,7 @@ REPOSITORY = Path(__file__).parents[1]
 MARK = "PERENNIAL_SITE"
 HEARTBEAT_SECONDS = 30  # the shortest that Prefect takes
 START_SECONDS = 180
-MOST_AT_ONCE = 20
+MOST_AT_ONCE = 20  # runs of a worker: more than any benchmark asks for, whose pools have limits of their own
 OVER = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 

@@ -106,16 +106,15 @@ class Worker(ProcessWorker, abc.ABC):  # abstract in name: Prefect would registe
             self._say(f"{number} told to end; the same signal again kills what is left")
         told, last = set[psutil.Process](), time.monotonic() + PATIENCE_SECONDS
         while self.limiter.borrowed_tokens and time.monotonic() < last + LAST_SECONDS:
-            is_late = hurried.is_set() or time.monotonic() > last
+            if hurried.is_set():
+                last = min(last, time.monotonic())
             for run in runs_here():
                 with suppress(psutil.NoSuchProcess):
-                    if is_late:
+                    if time.monotonic() >= last:
                         run.kill()
                     elif run not in told:
                         run.terminate()
                         told.add(run)
-            if hurried.is_set():
-                last = min(last, time.monotonic())
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def _asked(self, request: Coroutine[Any, Any, Any]) -> Any:
@@ -124,7 +123,9 @@ class Worker(ProcessWorker, abc.ABC):  # abstract in name: Prefect would registe
             answer = await request
         except httpx.HTTPError as error:
             if self.is_answered:
-                self._say(f"the Prefect server does not answer ({type(error).__name__}: {error}); it is asked again")
+                self._say(
+                    f"no answer of use from the Prefect server ({type(error).__name__}: {error}); it is asked again"
+                )
             self.is_answered = False
             return None
         if not self.is_answered:
